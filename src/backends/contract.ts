@@ -1,0 +1,61 @@
+import type { CacheLayer, Weight } from '../graph/node.ts'
+import type { PlacedWeight, Program } from '../graph/program.ts'
+import type { Frame } from '../ops/frame.ts'
+import type { FormatName } from '../tensor/format.ts'
+import type { StoredTensor } from '../weights/catalog.ts'
+
+/** How a weight is used decides how it is stored: a matrix multiplied (perhaps also looked up), a table, a vector. */
+export type WeightUse = 'linear' | 'embedding' | 'vector'
+
+/** What a backend can do; passes and the planner ask, and never the name of a backend. */
+export interface Traits {
+  readonly name: string
+  /** Instruction set or device, for people. */
+  readonly detail: string
+  readonly threads: number
+  /** Tokens a KV block holds. */
+  readonly blockSize: number
+  /** Bytes of one KV block of one layer. */
+  cacheBlockBytes(layer: CacheLayer): number
+  /** Storage of a weight whose parts are stored as `stored`; `wanted` forces a format. */
+  storage(
+    weight: Weight,
+    use: WeightUse,
+    stored: readonly FormatName[],
+    wanted?: FormatName,
+  ): Pick<PlacedWeight, 'format' | 'layout' | 'bytes'>
+}
+
+export type ArenaSpace = 'weights' | 'activations' | 'cache'
+
+/** A piece of memory taken once. `buffer` shows it to tests and to the verifying backend. */
+export interface Arena {
+  readonly space: ArenaSpace
+  readonly buffer: ArrayBuffer
+}
+
+export type Arenas = Readonly<Record<ArenaSpace, Arena>>
+
+/** A compiled program; opaque outside its backend. */
+export interface Plan {
+  readonly program: Program
+}
+
+export interface StepStats {
+  /** Wall time of the step inside the backend. */
+  readonly nanoseconds: number
+}
+
+/** The door to a device. A step is one `run`: every op of the program, sampling included, off the event loop. */
+export interface Backend {
+  readonly traits: Traits
+  /** Maps a file into memory, where the backend can; otherwise the catalog reads it. */
+  readonly mapFile?: (path: string) => ArrayBuffer
+  reserve(space: ArenaSpace, bytes: number): Arena
+  /** Converts and packs a weight into its place. `from` are the stored parts in order, or nothing for constants. */
+  upload(to: PlacedWeight, arena: Arena, from: readonly StoredTensor[]): Promise<void>
+  compile(program: Program, arenas: Arenas): Plan
+  /** Runs one step over the rows that `frame.counts` names; resolves when the output fields are written. */
+  run(plan: Plan, frame: Frame): Promise<StepStats>
+  close(): void
+}

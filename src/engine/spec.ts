@@ -1,0 +1,98 @@
+/** How tokens of one request are chosen. Neutral values: temperature 1, topK 0, topP 1, typicalP 1, penalties 1 and 0. */
+export interface SamplingParameters {
+  /** false: the greatest logit. */
+  readonly sampling: boolean
+  /** Unsigned 64-bit. Seed and position are all the state there is. */
+  readonly seed: bigint
+  readonly temperature: number
+  readonly topK: number
+  readonly topP: number
+  readonly typicalP: number
+  readonly repetitionPenalty: number
+  readonly frequencyPenalty: number
+}
+
+/** One request as the engine sees it: ids in, ids out. Plain data, so that it crosses a thread or a process. */
+export interface GenerateSpec {
+  readonly promptIds: readonly number[]
+  readonly maxNewTokens: number
+  /** Ids that end the sequence. */
+  readonly eosIds: readonly number[]
+  readonly sampling: SamplingParameters
+  /** Alternatives reported for each token. */
+  readonly topTokens: number
+  /** Report the log-probability of every prompt token. */
+  readonly promptLogprobs: boolean
+}
+
+export interface ScoredToken {
+  readonly id: number
+  readonly logprob: number
+}
+
+export interface GeneratedToken extends ScoredToken {
+  readonly top: readonly ScoredToken[]
+}
+
+/** Milliseconds: waiting for a first step, and from there to the last token. */
+export interface Timings {
+  readonly queue: number
+  readonly inference: number
+}
+
+/** What one step gave one request. `finish` is on the last message only. */
+export interface TokenEvents {
+  /** With the first token, if asked for: one entry per prompt token, the first null. */
+  readonly promptLogprobs?: readonly (number | null)[]
+  readonly tokens: readonly GeneratedToken[]
+  readonly finish?: { readonly reason: 'length' | 'eos_token'; readonly timings: Timings }
+}
+
+/** Sizes an engine promised at load; nothing grows after. */
+export interface EngineFacts {
+  readonly architecture: string
+  readonly vocabulary: number
+  /** Most tokens of one sequence, prompt and generated. */
+  readonly maxTotalTokens: number
+  readonly maxTopTokens: number
+  readonly backend: string
+  readonly dtype: string
+  readonly eosIds: readonly number[]
+}
+
+export interface EngineStats {
+  readonly waiting: number
+  readonly running: number
+  readonly blocks: { readonly total: number; readonly free: number; readonly held: number }
+  readonly steps: number
+  readonly tokensGenerated: number
+}
+
+/** Where a load stands; `fraction` in [0, 1]. */
+export interface LoadProgress {
+  readonly stage: 'open' | 'weights' | 'compile' | 'ready'
+  readonly fraction: number
+}
+
+/** How to load a model into an engine; plain data. Zero or absent means: choose. */
+export interface EngineOptions {
+  readonly model: string
+  readonly backend?: 'auto' | 'cpu' | 'reference'
+  /** auto: the format the weights are stored in, where the backend computes with it. */
+  readonly dtype?: 'auto' | 'float32' | 'bfloat16' | 'float16'
+  readonly threads?: number
+  /** Instruction set to force: generic, avx2, avx512. */
+  readonly isa?: string
+  readonly maxTotalTokens?: number
+  /** Most tokens of prompts and generations computed in one step (`--max-batch-prefill-tokens`). */
+  readonly maxBatchPrefillTokens?: number
+  /** Most sequences in one step (`--max-batch-size`). */
+  readonly maxBatchSize?: number
+  /** KV tokens in all (`--max-batch-total-tokens`). */
+  readonly maxBatchTotalTokens?: number
+  /** Most rows of logits in one step. */
+  readonly maxSamples?: number
+  readonly ropeScaling?: { readonly type: 'linear' | 'dynamic'; readonly factor: number }
+  /** Runs every op also on the reference backend and names the first that differs. Slow. */
+  readonly verify?: boolean
+}

@@ -1,0 +1,59 @@
+import type { Domain, Limits } from '../ops/domain.ts'
+import type { FrameField } from '../ops/frame.ts'
+import type { OpName } from '../ops/table.ts'
+import type { FormatName } from '../tensor/format.ts'
+import type { CacheLayer, Weight } from './node.ts'
+
+/**
+ * How a weight lies in its arena. `rows`: row-major, one row after another. `panels`: the packed form of the
+ * backend's linear kernel (its own business; the reference backend uses `rows` for everything).
+ */
+export const layouts = { rows: 0, panels: 1 } as const
+export type Layout = keyof typeof layouts
+
+/** Where operands live. `none` marks an optional operand that is absent. */
+export const spaces = { none: 0, weights: 1, activations: 2, frame: 3 } as const
+export type Space = keyof typeof spaces
+
+/** A weight with its place in the weights arena (`offset` in bytes, a multiple of 64). */
+export interface PlacedWeight {
+  readonly weight: Weight
+  readonly format: FormatName
+  readonly layout: Layout
+  readonly offset: number
+  readonly bytes: number
+}
+
+/** One operand of one step, resolved to memory. Offsets are bytes, multiples of 64; the rest counts elements. */
+export interface Place {
+  readonly space: Space
+  readonly offset: number
+  readonly domain: Domain
+  /** Rows of a weight; 0 where the domain says it. */
+  readonly rows: number
+  readonly width: number
+  /** Elements from one row to the next. */
+  readonly stride: number
+  /** First column, for a view. */
+  readonly column: number
+  readonly format: FormatName
+  readonly layout: Layout
+  readonly field?: FrameField
+}
+
+export interface Instruction {
+  readonly op: OpName
+  readonly name: string
+  readonly places: Readonly<Record<string, Place | undefined>>
+  readonly attributes: Readonly<Record<string, number | string>>
+}
+
+/** What a backend compiles: instructions over placed memory. Data only. */
+export interface Program {
+  readonly limits: Limits
+  readonly instructions: readonly Instruction[]
+  readonly weights: readonly PlacedWeight[]
+  readonly caches: readonly CacheLayer[]
+  /** Bytes that each arena needs. */
+  readonly arenas: { readonly weights: number; readonly activations: number; readonly cache: number }
+}

@@ -1,0 +1,106 @@
+import type { EngineOptions, EngineStats, LoadProgress, Timings } from '../engine/spec.ts'
+
+export interface LoadOptions extends Omit<EngineOptions, 'model'> {
+  readonly onProgress?: (progress: LoadProgress) => void
+  /** Replaces the model's own tokenizer_config.json (chat template, bos, eos). */
+  readonly tokenizerConfigPath?: string
+}
+
+/** Parameters of one generation, in the field's names; absent means the neutral value. */
+export interface GenerateOptions {
+  /** Default: until the model's context is full. */
+  readonly maxNewTokens?: number
+  readonly doSample?: boolean
+  readonly temperature?: number
+  readonly topK?: number
+  readonly topP?: number
+  readonly typicalP?: number
+  readonly repetitionPenalty?: number
+  readonly frequencyPenalty?: number
+  /** Unsigned 64-bit; random when absent. */
+  readonly seed?: bigint | number
+  /** The generation ends when its text contains one of these; the text keeps it. */
+  readonly stop?: readonly string[]
+  /** Keep only the last this many tokens of the prompt. */
+  readonly truncate?: number
+  readonly topNTokens?: number
+  readonly promptLogprobs?: boolean
+  readonly returnFullText?: boolean
+  /** Add the tokenizer's special tokens (BOS) to the prompt; default true, and false for chats. */
+  readonly addSpecialTokens?: boolean
+  readonly signal?: AbortSignal
+}
+
+export interface Token {
+  readonly id: number
+  /** Text this token added, "" while a character is incomplete. */
+  readonly text: string
+  readonly logprob: number | null
+  readonly special: boolean
+}
+
+export type FinishReason = 'length' | 'eos_token' | 'stop_sequence'
+
+export interface Generation {
+  /** Generated text without special tokens; with the prompt in front if `returnFullText`. */
+  readonly text: string
+  readonly finishReason: FinishReason
+  readonly generatedTokens: number
+  /** null when nothing was drawn (greedy). */
+  readonly seed: bigint | null
+  readonly inputTokens: number
+  /** Prompt tokens with log-probabilities, when asked for. */
+  readonly prefill: readonly Token[]
+  readonly tokens: readonly Token[]
+  /** One list a generated token, when asked for. */
+  readonly topTokens: readonly (readonly Token[])[]
+  readonly timings: Timings
+}
+
+export interface StreamEvent {
+  /** From 1. */
+  readonly index: number
+  readonly token: Token
+  readonly topTokens: readonly Token[]
+  /** On the last event only. */
+  readonly final?: Generation
+}
+
+export interface ChatMessage {
+  readonly role: string
+  readonly content: string
+}
+
+export interface ModelInfo {
+  readonly modelId: string
+  readonly architecture: string
+  readonly backend: string
+  readonly dtype: string
+  readonly vocabulary: number
+  readonly maxTotalTokens: number
+  readonly maxInputTokens: number
+  readonly maxTopTokens: number
+  readonly hasChatTemplate: boolean
+}
+
+export interface TokenSpan {
+  readonly id: number
+  readonly text: string
+  /** UTF-8 byte offsets into the input. */
+  readonly start: number
+  readonly stop: number
+}
+
+/**
+ * in TGI's words); a failed request leaves the others untouched.
+ */
+export interface LLM {
+  readonly info: ModelInfo
+  generate(prompt: string, options?: GenerateOptions): Promise<Generation>
+  stream(prompt: string, options?: GenerateOptions): AsyncIterable<StreamEvent>
+  chat(messages: readonly ChatMessage[], options?: GenerateOptions): Promise<Generation>
+  chatStream(messages: readonly ChatMessage[], options?: GenerateOptions): AsyncIterable<StreamEvent>
+  tokenize(prompt: string, addSpecialTokens?: boolean): Promise<readonly TokenSpan[]>
+  stats(): Promise<EngineStats>
+  close(): Promise<void>
+}
