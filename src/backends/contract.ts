@@ -1,29 +1,13 @@
-import type { CacheLayer, Weight } from '../graph/node.ts'
-import type { PlacedWeight, Program } from '../graph/program.ts'
+import type { PlacedWeight, Program, StoragePolicy } from '../graph/program.ts'
 import type { Frame } from '../ops/frame.ts'
-import type { FormatName } from '../tensor/format.ts'
 import type { StoredTensor } from '../weights/catalog.ts'
 
-/** How a weight is used decides how it is stored: a matrix multiplied (perhaps also looked up), a table, a vector. */
-export type WeightUse = 'linear' | 'embedding' | 'vector'
-
 /** What a backend can do; passes and the planner ask, and never the name of a backend. */
-export interface Traits {
+export interface Traits extends StoragePolicy {
   readonly name: string
   /** Instruction set or device, for people. */
   readonly detail: string
   readonly threads: number
-  /** Tokens a KV block holds. */
-  readonly blockSize: number
-  /** Bytes of one KV block of one layer. */
-  cacheBlockBytes(layer: CacheLayer): number
-  /** Storage of a weight whose parts are stored as `stored`; `wanted` forces a format. */
-  storage(
-    weight: Weight,
-    use: WeightUse,
-    stored: readonly FormatName[],
-    wanted?: FormatName,
-  ): Pick<PlacedWeight, 'format' | 'layout' | 'bytes'>
 }
 
 export type ArenaSpace = 'weights' | 'activations' | 'cache'

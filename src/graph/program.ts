@@ -57,3 +57,21 @@ export interface Program {
   /** Bytes that each arena needs. */
   readonly arenas: { readonly weights: number; readonly activations: number; readonly cache: number }
 }
+
+/** How a weight is used decides how it is stored: a matrix multiplied (perhaps also looked up), a table, a vector. */
+export type WeightUse = 'linear' | 'embedding' | 'vector'
+
+/** How a backend stores weights and KV; the planner asks it, so that no pass names a backend. */
+export interface StoragePolicy {
+  /** Tokens a KV block holds. */
+  readonly blockSize: number
+  /** Bytes of one KV block of one layer, a multiple of 64. */
+  cacheBlockBytes(layer: CacheLayer): number
+  /** Storage of a weight whose parts are stored as `stored` (empty for constants); `wanted` forces a format. */
+  storage(
+    weight: Weight,
+    use: WeightUse,
+    stored: readonly FormatName[],
+    wanted?: FormatName,
+  ): Pick<PlacedWeight, 'format' | 'layout' | 'bytes'>
+}
