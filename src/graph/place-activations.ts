@@ -52,14 +52,16 @@ export function placeActivations(graph: GraphData, limits: Limits, reuse = true)
   }
 
   graph.nodes.forEach((node, index) => {
+    const takenHere = new Set<Storage>()
     for (const [name, value] of Object.entries(node.outputs)) {
       const until = lastRead.get(value.id) ?? index
       const from = reuse ? reusable(node, name, value, index, lastRead, graph) : undefined
       const taken = from && storages.get(rootOf(from).id)
-      if (!taken) {
+      if (!taken || takenHere.has(taken)) {
         allocate(value, until)
         continue
       }
+      takenHere.add(taken)
       storages.set(value.id, { ...taken, column: taken.column + (from.of?.start ?? 0) })
       const owner = live.find((l) => l.storage.offset === taken.offset)
       if (owner) owner.until = Math.max(owner.until, until)
