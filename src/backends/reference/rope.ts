@@ -1,0 +1,70 @@
+import type { RopeStyle } from '../../ops/table.ts'
+import { type Matrix, rowOf, type Step } from './operand.ts'
+
+type TableAttributes = {
+  threshold: number
+  scaleShort: number
+  scaleLong: number
+  dynamicFactor: number
+  base: number
+}
+
+/** Frequencies of the NTK rule for a rope length beyond the trained one ("dynamic" rope scaling). */
+export function dynamicFrequencies(pairs: number, length: number, a: TableAttributes): Float32Array {
+  const dimensions = 2 * pairs
+  const stretch = (a.dynamicFactor * length) / a.threshold - (a.dynamicFactor - 1)
+  const base = a.base * stretch ** (dimensions / (dimensions - 2))
+  return Float32Array.from({ length: pairs }, (_, i) => base ** ((-2 * i) / dimensions))
+}
+
+function frequenciesFor(table: Matrix, length: number, a: TableAttributes): Float32Array {
+  if (length <= a.threshold) return rowOf(table, 0)
+  if (a.dynamicFactor > 0) return dynamicFrequencies(table.width, length, a)
+  return rowOf(table, table.rows - 1)
+}
+
+export function ropeTable(
+  o: { positions: Int32Array; lengths: Int32Array; frequencies: Matrix; out: Matrix },
+  a: TableAttributes,
+  _step: Step,
+  from: number,
+  to: number,
+): void {
+  const pairs = o.frequencies.width
+  for (let r = from; r < to; r++) {
+    const frequencies = frequenciesFor(o.frequencies, o.lengths[r]!, a)
+    const scale = o.lengths[r]! > a.threshold ? a.scaleLong : a.scaleShort
+    const out = rowOf(o.out, r)
+    for (let i = 0; i < pairs; i++) {
+      // The angle is rounded as everybody's float32 tables round it; far positions depend on it.
+      const angle = Math.fround(o.positions[r]! * frequencies[i]!)
+      out[i] = Math.cos(angle) * scale
+      out[pairs + i] = Math.sin(angle) * scale
+    }
+  }
+}
+
+export function rope(
+  o: { x: Matrix; table: Matrix; out: Matrix },
+  a: { heads: number; headDim: number; style: RopeStyle },
+  _step: Step,
+  from: number,
+  to: number,
+): void {
+  const pairs = o.table.width / 2
+  const [step, apart] = a.style === 'half' ? [1, pairs] : [2, 1]
+  for (let r = from; r < to; r++) {
+    const x = rowOf(o.x, r)
+    const out = rowOf(o.out, r)
+    const table = rowOf(o.table, r)
+    if (out.byteOffset !== x.byteOffset || out.buffer !== x.buffer) out.set(x)
+    for (let h = 0; h < a.heads; h++) {
+      for (let i = 0; i < pairs; i++) {
+        const first = h * a.headDim + step * i
+        const [p, q] = [x[first]!, x[first + apart]!]
+        out[first] = p * table[i]! - q * table[pairs + i]!
+        out[first + apart] = q * table[i]! + p * table[pairs + i]!
+      }
+    }
+  }
+}
