@@ -1,0 +1,226 @@
+import { assert } from '../base/assert.ts'
+import { fail } from '../base/errors.ts'
+import type { Limits } from '../ops/domain.ts'
+import { accept } from './accept.ts'
+import { BlockPool } from './block-pool.ts'
+import { mostComputed, type Sequence } from './sequence.ts'
+import type { Sampled, SequenceEvent, Slice, Step } from './step.ts'
+
+export interface SchedulerStats {
+  readonly waiting: number
+  readonly running: number
+  readonly preemptions: number
+  readonly blocks: { readonly total: number; readonly free: number; readonly held: number }
+}
+
+/** Decides what each step computes. Pure: no clock, no I/O; between `next` and `commit` lies the run of the step. */
+export interface Scheduler {
+  /** Queues a sequence; throws `request.invalid` for one that could never run even alone. */
+  add(sequence: Sequence): void
+  /** Ends a sequence and frees its blocks at once; false when it is not here (any more). */
+  abort(id: number): boolean
+  /** The next step, or null when nobody is left. */
+  next(): Step | null
+  /** Takes in what a step sampled. Sequences aborted meanwhile are passed over. */
+  commit(step: Step, sampled: Sampled): readonly SequenceEvent[]
+  stats(): SchedulerStats
+  /** Asserts that blocks are conserved. */
+  check(): void
+}
+
+type SchedulerLimits = Pick<
+  Limits,
+  'tokens' | 'sequences' | 'samples' | 'context' | 'blocks' | 'blockSize' | 'topTokens'
+>
+
+/** A scheduler over an empty pool of `limits.blocks` blocks. */
+export const createScheduler = (limits: SchedulerLimits): Scheduler => new StepScheduler(limits)
+
+/**
+ * Running sequences are kept in order of arrival, and whoever is preempted is the last of them and becomes the first
+ * of the queue: running followed by waiting is always the order of arrival. So the oldest advances in every step and
+ * is never preempted, and nobody waits for ever.
+ */
+class StepScheduler implements Scheduler {
+  readonly #limits: SchedulerLimits
+  readonly #pool: BlockPool
+  /** With no more running sequences than tokens or samples in a step, each of them can advance in every step. */
+  readonly #seats: number
+  readonly #running: Sequence[] = []
+  readonly #waiting: Sequence[] = []
+  readonly #rows: number[]
+  readonly #shares: Int32Array
+  #preemptions = 0
+
+  constructor(limits: SchedulerLimits) {
+    this.#limits = limits
+    this.#pool = new BlockPool(limits.blocks)
+    this.#seats = Math.min(limits.sequences, limits.tokens, limits.samples)
+    this.#rows = Array.from({ length: this.#seats }, (_, i) => this.#seats - 1 - i)
+    this.#shares = new Int32Array(this.#seats)
+  }
+
+  add(sequence: Sequence): void {
+    const { promptIds, maxNewTokens } = sequence.spec
+    const { context, blocks, blockSize } = this.#limits
+    const tokens = promptIds.length + maxNewTokens
+    if (promptIds.length < 1) fail('request.invalid', { reason: 'the prompt has no tokens' })
+    if (maxNewTokens < 1) fail('request.invalid', { reason: 'maxNewTokens must be at least 1' })
+    if (tokens > context) {
+      const reason = `${promptIds.length} prompt tokens and ${maxNewTokens} new ones are more than the ${context} a sequence may have`
+      fail('request.invalid', { reason })
+    }
+    if (this.#blocksFor(mostComputed(sequence.spec)) > blocks) {
+      fail('request.invalid', { reason: `${tokens} tokens never fit the KV cache of ${blocks * blockSize} tokens` })
+    }
+    this.#waiting.push(sequence)
+  }
+
+  abort(id: number): boolean {
+    const running = this.#running.find((s) => s.id === id)
+    if (running) this.#end(running)
+    const waiting = this.#waiting.findIndex((s) => s.id === id)
+    if (waiting >= 0) this.#waiting.splice(waiting, 1)
+    return running !== undefined || waiting >= 0
+  }
+
+  next(): Step | null {
+    this.#admit()
+    if (this.#running.length === 0) return null
+    this.#share()
+    const slices: Slice[] = []
+    let tokens = 0
+    let samples = 0
+    // Length is read anew each time: whoever is preempted leaves from the end of the list.
+    for (let i = 0; i < this.#running.length; i++) {
+      const slice = this.#slice(this.#running[i], this.#shares[i])
+      if (slice.count === 0) continue
+      slices.push(slice)
+      tokens += slice.count
+      samples += slice.samples
+    }
+    assert(slices.length > 0, 'the oldest sequence did not advance')
+    return { slices, tokens, samples }
+  }
+
+  commit(step: Step, sampled: Sampled): readonly SequenceEvent[] {
+    const events: SequenceEvent[] = []
+    let row = 0
+    for (const slice of step.slices) {
+      const { sequence } = slice
+      const aborted = sequence.row < 0
+      if (!aborted) {
+        sequence.computed += slice.count
+        const event = accept(slice, row, sampled, this.#limits.topTokens)
+        if (event) events.push(event)
+        if (event && ('error' in event || event.finish)) this.#end(sequence)
+      }
+      row += slice.samples
+    }
+    return events
+  }
+
+  stats(): SchedulerStats {
+    return {
+      waiting: this.#waiting.length,
+      running: this.#running.length,
+      preemptions: this.#preemptions,
+      blocks: { total: this.#pool.total, free: this.#pool.available, held: this.#pool.held },
+    }
+  }
+
+  check(): void {
+    let references = 0
+    for (const s of this.#running) references += s.table.length
+    for (const s of this.#waiting) assert(s.table.length === 0, `sequence ${s.id} holds blocks while it waits`)
+    this.#pool.check(references)
+    assert(this.#rows.length + this.#running.length === this.#seats, 'a history row is lost')
+  }
+
+  #blocksFor(tokens: number): number {
+    return Math.ceil(tokens / this.#limits.blockSize)
+  }
+
+  /**
+   * First come, first served. A sequence starts when blocks are there for all tokens it and the running ones already
+   * have, and for one more block each: so nobody is let in only to be preempted at once. Alone, it always fits.
+   */
+  #admit(): void {
+    while (this.#waiting.length > 0 && this.#running.length < this.#seats) {
+      const wanted = this.#blocksFor(this.#waiting[0].length) + this.#running.length
+      if (this.#running.length > 0 && wanted > this.#pool.available - this.#owed()) return
+      const sequence = this.#waiting.shift()!
+      sequence.row = this.#rows.pop()!
+      this.#running.push(sequence)
+    }
+  }
+
+  /** Blocks that running sequences lack for tokens they already have. */
+  #owed(): number {
+    let blocks = 0
+    for (const s of this.#running) blocks += Math.max(0, this.#blocksFor(s.length) - s.table.length)
+    return blocks
+  }
+
+  /** Divides the step's tokens: one for each sequence that lacks only one, the rest to the oldest first. */
+  #share(): void {
+    let { tokens, samples } = this.#limits
+    for (let i = 0; i < this.#running.length; i++) {
+      const only = this.#running[i].remaining === 1
+      this.#shares[i] = only ? 1 : 0
+      if (only) tokens--
+      if (only) samples--
+    }
+    for (let i = 0; i < this.#running.length; i++) {
+      const s = this.#running[i]
+      if (s.remaining === 1) continue
+      // Without a sample left, a chunk stops one short of the end; scored rows are samples each.
+      const most = s.scoring ? samples : samples > 0 ? s.remaining : s.remaining - 1
+      const share = Math.min(s.remaining, tokens, most)
+      this.#shares[i] = share
+      tokens -= share
+      samples -= samplesOf(s, share)
+    }
+  }
+
+  #slice(sequence: Sequence, share: number): Slice {
+    const count = this.#grow(sequence, share)
+    return { sequence, start: sequence.computed, count, samples: samplesOf(sequence, count) }
+  }
+
+  /**
+   * Takes the blocks for `share` more tokens, from the youngest sequences if it must. The youngest itself makes do
+   * with what there is, and waits with its blocks when that is nothing: cheaper than computing it again.
+   */
+  #grow(sequence: Sequence, share: number): number {
+    const wanted = this.#blocksFor(sequence.computed + share)
+    while (sequence.table.length < wanted) {
+      const block = this.#pool.take()
+      if (block >= 0) sequence.table.push(block)
+      else if (this.#running.at(-1) === sequence)
+        return sequence.table.length * this.#limits.blockSize - sequence.computed
+      else this.#preempt()
+    }
+    return share
+  }
+
+  #preempt(): void {
+    const sequence = this.#running.at(-1)!
+    this.#end(sequence)
+    this.#waiting.unshift(sequence)
+    this.#preemptions++
+  }
+
+  #end(sequence: Sequence): void {
+    this.#running.splice(this.#running.indexOf(sequence), 1)
+    this.#pool.release(sequence.table)
+    this.#rows.push(sequence.row)
+    sequence.rewind()
+  }
+}
+
+/** Rows of logits that `count` more tokens of a sequence give. */
+function samplesOf(sequence: Sequence, count: number): number {
+  if (sequence.scoring) return count
+  return count > 0 && count === sequence.remaining ? 1 : 0
+}
