@@ -1,0 +1,94 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { fail } from '../base/errors.ts'
+import { isRecord, parseJson } from './json.ts'
+
+/** Longest config.json; a hundred times the usual. */
+const maxConfigBytes = 2 ** 20
+/** Longest model.safetensors.index.json; about a hundred bytes a tensor are usual. */
+const maxIndexBytes = 2 ** 25
+const jsonLimits = { depth: 64, values: 2 ** 20 }
+
+const wholeFile = 'model.safetensors'
+const indexFile = 'model.safetensors.index.json'
+
+/** Which tensor is in which file of the directory. */
+export type WeightMap = ReadonlyMap<string, string>
+
+export interface SafetensorsModel {
+  readonly kind: 'safetensors'
+  /** Names of files in the directory. */
+  readonly files: readonly string[]
+  readonly index?: WeightMap
+}
+
+export interface GgufModel {
+  readonly kind: 'gguf'
+  readonly file: string
+}
+
+/** Finds the weights in a directory: one file, an index and its shards, any safetensors files, or one GGUF file. */
+export function listModel(path: string): SafetensorsModel | GgufModel {
+  const names = readdirSync(path).sort()
+  if (names.includes(wholeFile)) return { kind: 'safetensors', files: [wholeFile] }
+  if (names.includes(indexFile)) {
+    const index = readIndex(path)
+    const files = [...new Set(index.values())]
+    const absent = files.find((file) => !names.includes(file))
+    if (absent !== undefined)
+      fail('weights.missing', { where: path, what: `${indexFile} names ${absent}, which is not there` })
+    return { kind: 'safetensors', files, index }
+  }
+  const files = names.filter(isWeights)
+  return files.length > 0 ? { kind: 'safetensors', files } : listGguf(path, names)
+}
+
+/** Adapters belong to another model, and Mistral's `consolidated` files repeat the others with names of their own. */
+const isWeights = (name: string) => name.endsWith('.safetensors') && !/^(adapter_|consolidated)/.test(name)
+
+function listGguf(path: string, names: readonly string[]): GgufModel {
+  const files = names.filter((name) => name.endsWith('.gguf'))
+  if (files.length === 1) return { kind: 'gguf', file: files[0]! }
+  if (files.length > 1)
+    fail('model.not_found', { path, reason: `it has ${files.length} .gguf files; give one of them` })
+  const pickled = names.find((name) => /\.(bin|pt|pth|ckpt)$/.test(name))
+  const hint =
+    pickled === undefined ? '' : `; ${pickled} is of a format that is not supported, convert it to safetensors`
+  fail('model.not_found', {
+    path,
+    reason: `looked for ${wholeFile}, ${indexFile}, *.safetensors and one .gguf file${hint}`,
+  })
+}
+
+function readIndex(path: string): WeightMap {
+  const file = join(path, indexFile)
+  const malformed = (reason: string): never => fail('weights.malformed', { file, reason })
+  const index = readJsonFile(file, maxIndexBytes, malformed)
+  const map = isRecord(index) ? index['weight_map'] : undefined
+  if (!isRecord(map)) malformed('weight_map is no object')
+  const entries = Object.entries(map as Readonly<Record<string, unknown>>)
+  if (entries.length === 0) malformed('weight_map is empty')
+  for (const [tensor, shard] of entries) {
+    // A name with a directory in it would reach outside the model.
+    if (typeof shard !== 'string' || !/^[^/\\\0]+\.safetensors$/.test(shard))
+      malformed(`weight_map places ${tensor} in no file`)
+  }
+  return new Map(entries as [string, string][])
+}
+
+/** A JSON file of the model, or undefined where it is not there; throws `model.config`. */
+export function readConfig(path: string, name: string): unknown {
+  const file = join(path, name)
+  if (!statSync(file, { throwIfNoEntry: false })) return undefined
+  return readJsonFile(file, maxConfigBytes, (reason) => fail('model.config', { reason: `${file}: ${reason}` }))
+}
+
+function readJsonFile(file: string, maxBytes: number, malformed: (reason: string) => never): unknown {
+  try {
+    const { size } = statSync(file)
+    if (size > maxBytes) throw new RangeError(`${size} bytes long; ${maxBytes} are allowed`)
+    return parseJson(readFileSync(file), jsonLimits)
+  } catch (error) {
+    malformed(error instanceof Error ? error.message : String(error))
+  }
+}
