@@ -62,12 +62,12 @@ function scaled(s: ConfigReader, basis: Basis, config: ConfigReader): Scaling {
         dynamicFactor: s.number('factor'),
       }
     case 'llama3':
-      return llama3(s, basis)
+      return llama3(s, basis, originalPositions(s, basis, config))
     case 'yarn':
-      return yarn(s, basis)
+      return yarn(s, basis, originalPositions(s, basis, config))
     case 'su':
     case 'longrope':
-      return longrope(s, basis, config)
+      return longrope(s, basis, originalPositions(s, basis, config))
     case 'factors':
       return { short: s.numbers('factors').map((factor, i) => basis.inverse[i]! / factor) }
     default:
@@ -75,11 +75,16 @@ function scaled(s: ConfigReader, basis: Basis, config: ConfigReader): Scaling {
   }
 }
 
-function llama3(s: ConfigReader, { inverse }: Basis): Scaling {
+/** Length the model was first trained for; at the top level (Phi-3) it wins over the one beside the scaling. */
+function originalPositions(s: ConfigReader, basis: Basis, config: ConfigReader): number {
+  const key = 'original_max_position_embeddings'
+  return config.has(key) ? config.size(key) : s.size(key, basis.maxPositions)
+}
+
+function llama3(s: ConfigReader, { inverse }: Basis, original: number): Scaling {
   const factor = s.number('factor')
   const low = s.number('low_freq_factor')
   const high = s.number('high_freq_factor')
-  const original = s.size('original_max_position_embeddings')
   const short = inverse.map((f) => {
     const wavelength = (2 * Math.PI) / f
     if (wavelength < original / high) return f
@@ -90,9 +95,8 @@ function llama3(s: ConfigReader, { inverse }: Basis): Scaling {
   return { short }
 }
 
-function yarn(s: ConfigReader, { inverse, rotaryDim, base, maxPositions }: Basis): Scaling {
+function yarn(s: ConfigReader, { inverse, rotaryDim, base }: Basis, original: number): Scaling {
   const factor = s.number('factor')
-  const original = s.size('original_max_position_embeddings', maxPositions)
   const correction = (rotations: number) =>
     (rotaryDim * Math.log(original / (rotations * 2 * Math.PI))) / (2 * Math.log(base))
   const round = s.flag('truncate', true)
@@ -113,10 +117,7 @@ function yarnScale(s: ConfigReader, factor: number): number {
   return both ? scale(s.number('mscale')) / scale(s.number('mscale_all_dim')) : scale(1)
 }
 
-function longrope(s: ConfigReader, { inverse, rotaryDim, maxPositions }: Basis, config: ConfigReader): Scaling {
-  const original = s.has('original_max_position_embeddings')
-    ? s.size('original_max_position_embeddings')
-    : config.size('original_max_position_embeddings', maxPositions)
+function longrope(s: ConfigReader, { inverse, rotaryDim, maxPositions }: Basis, original: number): Scaling {
   const divided = (key: string) => {
     const factors = s.numbers(key)
     if (factors.length !== rotaryDim / 2)
