@@ -111,7 +111,7 @@ class Llama(nn.Module):
                     std = 0.02 / math.sqrt(2 * s.layers)
                 nn.init.normal_(p, std=std)
 
-    def forward(self, ids, mask):
+    def hidden(self, ids, mask):
         t = ids.shape[1]
         if t not in self.tables:
             self.tables[t] = rope_tables(self.s, t)
@@ -119,4 +119,4 @@ class Llama(nn.Module):
         x = self.embed_tokens(ids)
         for layer in self.layers:
             x = layer(x, cos, sin, mask)
-        return F.linear(self.norm(x), self.embed_tokens.weight)
+        return self.norm(x)
