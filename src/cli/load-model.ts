@@ -1,0 +1,28 @@
+import { type LLM, type LoadOptions, load } from '../library/index.ts'
+import { showProgress } from './progress.ts'
+
+/** Values of `modelOptions`, as commander names them. */
+export interface ModelFlags {
+  readonly modelId?: string
+  readonly backend: 'auto' | 'cpu' | 'reference'
+  readonly dtype: 'auto' | 'float32' | 'bfloat16' | 'float16'
+  readonly threads?: number
+  readonly isa?: string
+  readonly maxTotalTokens?: number
+  readonly maxBatchPrefillTokens?: number
+  readonly maxBatchTotalTokens?: number
+  readonly maxBatchSize?: number
+  readonly ropeScaling?: 'linear' | 'dynamic'
+  readonly ropeFactor?: number
+  readonly tokenizerConfigPath?: string
+  readonly verify: boolean
+}
+
+/** Loads the model that the flags name, showing progress on stderr. */
+export function loadModel(flags: ModelFlags): Promise<LLM> {
+  const { modelId, ropeScaling, ropeFactor, ...rest } = flags
+  const stretched = ropeScaling !== undefined || ropeFactor !== undefined
+  const rope = stretched && { ropeScaling: { type: ropeScaling ?? 'linear', factor: ropeFactor ?? 1 } as const }
+  const options: LoadOptions = { ...rest, ...(rope || {}), onProgress: showProgress(process.stderr) }
+  return load(modelId, options)
+}

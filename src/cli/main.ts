@@ -1,0 +1,28 @@
+#!/usr/bin/env node
+import { Command } from 'commander'
+import { LoquentError } from '../base/errors.ts'
+import { addOptions, generateOptions, modelOptions, serveOptions } from './options.ts'
+import { version } from './version.ts'
+
+/** Commands import their own modules when they run, so that `--help` costs nothing. */
+function program(): Command {
+  const main = new Command('loquent')
+    .description('Text generation for Node.js: the TGI API as a server, or inside your own process.')
+    .version(version, '-V, --version')
+  const serve = main.command('serve').description('serve a model over HTTP')
+  addOptions(addOptions(serve, modelOptions), serveOptions)
+  serve.action(async (flags) => (await import('./serve.ts')).serve(flags))
+  const generate = main.command('generate').description('answer one prompt on the terminal').argument('<prompt>')
+  addOptions(addOptions(generate, modelOptions), generateOptions)
+  generate.action(async (prompt, flags) => (await import('./generate.ts')).generate(prompt, flags))
+  return main
+}
+
+try {
+  await program().parseAsync()
+} catch (error) {
+  process.stderr.write(
+    `loquent: ${error instanceof LoquentError ? error.message : error instanceof Error ? error.stack : error}\n`,
+  )
+  process.exitCode = 1
+}
