@@ -58,11 +58,16 @@ export interface EngineFacts {
   readonly backend: string
   readonly dtype: string
   readonly eosIds: readonly number[]
+  /** A word about the choice of backend that somebody should read, such as why it is the slow one. */
+  readonly notice?: string
 }
 
 export interface EngineStats {
   readonly waiting: number
   readonly running: number
+  /** How often a running request was sent back to the queue because KV blocks ran out. */
+  readonly preemptions: number
+  /** KV blocks; `free` are those that nobody holds. */
   readonly blocks: { readonly total: number; readonly free: number; readonly held: number }
   readonly steps: number
   readonly tokensGenerated: number

@@ -1,0 +1,8 @@
+import { parentPort, workerData } from 'node:worker_threads'
+import { assert } from '../base/assert.ts'
+import { serveEngine } from './engine-port.ts'
+import type { EngineOptions } from './spec.ts'
+
+/* Entry of the engine's thread; see worker-host.ts. */
+assert(parentPort, 'the engine worker runs in a worker thread')
+await serveEngine(parentPort, workerData as EngineOptions)
