@@ -6,19 +6,22 @@ export interface JsonLimits {
   readonly depth: number
   /** Commas, which is about one for each value. */
   readonly values: number
+  /** Refuse a name that the outermost object has twice; JSON.parse keeps the last and says nothing. */
+  readonly distinct?: true
 }
 
 /**
  * Parses a JSON document that someone else wrote. Throws a SyntaxError with a reason for people: no UTF-8, over `limits`,
- * no JSON, or a name twice in the outermost object.
+ * or no JSON.
  */
 export function parseJson(bytes: Uint8Array, limits: JsonLimits): unknown {
   if (!isUtf8(bytes)) throw new SyntaxError('not UTF-8')
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8')
   const members = countMembers(text, limits)
   const value: unknown = JSON.parse(text)
-  // JSON.parse keeps the last of two members with one name and says nothing.
-  if (isRecord(value) && Object.keys(value).length !== members) throw new SyntaxError('a name appears twice')
+  if (limits.distinct && isRecord(value) && Object.keys(value).length !== members) {
+    throw new SyntaxError('a name appears twice')
+  }
   return value
 }
 

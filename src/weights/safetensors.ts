@@ -9,7 +9,7 @@ import { elementCount, maxTensors, storedTensor } from './stored.ts'
 export const maxHeaderBytes = 2 ** 25
 
 /** `__metadata__` and tensors, and in a tensor its shape: nothing in the format nests deeper. */
-const headerLimits = { depth: 3, values: 12 * maxTensors }
+const headerLimits = { depth: 3, values: 12 * maxTensors, distinct: true } as const
 
 const maxDimensions = 8
 

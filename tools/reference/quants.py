@@ -1,14 +1,18 @@
-"""Writes test/goldens/quants/blocks.json: blocks of every storage format with the float32 values that the Python package
-`gguf` (0.19) makes of them. Run it from the repository root; the result is the same every time."""
+"""Blocks of every storage format with the float32 values that the Python package `gguf` makes of them.
+
+    python quants.py ../../test/goldens/quants
+
+The result is the same every time."""
 
 import base64
 import json
+import os
+import sys
 
 import numpy as np
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType as Type
 from gguf.quants import dequantize, quantize
 
-PATH = "test/goldens/quants/blocks.json"
 random = np.random.default_rng(20240607)
 
 # Byte offsets of the halves (scales and minima) in a superblock; all other bytes may be anything.
@@ -58,7 +62,7 @@ def main():
     for kind in K_SCALES:
         goldens[kind.name.lower()] = superblocks(kind)
     encode = lambda array: base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
-    with np.errstate(all="ignore"), open(PATH, "w") as file:
+    with np.errstate(all="ignore"), open(os.path.join(sys.argv[1], "blocks.json"), "w") as file:
         json.dump(
             {
                 name: {"bytes": encode(blocks), "floats": encode(dequantize(blocks, Type[name.upper()]).astype("<f4"))}
