@@ -24,6 +24,7 @@ export interface SafetensorsModel {
 
 export interface GgufModel {
   readonly kind: 'gguf'
+  /** Path of the file. */
   readonly file: string
 }
 
@@ -48,7 +49,7 @@ const isWeights = (name: string) => name.endsWith('.safetensors') && !/^(adapter
 
 function listGguf(path: string, names: readonly string[]): GgufModel {
   const files = names.filter((name) => name.endsWith('.gguf'))
-  if (files.length === 1) return { kind: 'gguf', file: files[0]! }
+  if (files.length === 1) return { kind: 'gguf', file: join(path, files[0]!) }
   if (files.length > 1)
     fail('model.not_found', { path, reason: `it has ${files.length} .gguf files; give one of them` })
   const pickled = names.find((name) => /\.(bin|pt|pth|ckpt)$/.test(name))

@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs'
 import { assert } from '../base/assert.ts'
 import { fail } from '../base/errors.ts'
 import type { MapFile } from './catalog.ts'
@@ -28,10 +28,12 @@ export function openFile(path: string, mapFile?: MapFile): WeightFile {
 
 function openDescriptor(path: string): number {
   try {
-    return openSync(path, 'r')
+    // Asked before opening: to open a pipe may take for ever.
+    if (statSync(path).isFile()) return openSync(path, 'r')
   } catch (error) {
     fail('model.not_found', { path, reason: error instanceof Error ? error.message : String(error) }, error)
   }
+  return fail('model.not_found', { path, reason: 'it is no regular file' })
 }
 
 /** A file whose bytes all lie in `buffer`. */

@@ -119,6 +119,9 @@ test('no model, and why', () => {
   refuses(folder({ 'model.safetensors': one('a') }), 'model.not_found', /no config\.json/)
   refuses(join(folder({ 'model.safetensors': one('a') }), 'model.safetensors'), 'model.not_found', /give the directory/)
   refuses(folder({ 'config.json': '{', 'model.safetensors': one('a') }), 'model.config', /config\.json: /)
+  const nested = folder({ 'config.json': config })
+  mkdirSync(join(nested, 'model.safetensors'))
+  refuses(nested, 'model.not_found', /no regular file/)
   refuses(folder({ 'config.json': config, 'model.safetensors': '' }), 'weights.malformed', /too short/)
 })
 

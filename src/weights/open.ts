@@ -1,8 +1,8 @@
-import { type Stats, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { join } from 'node:path'
-import { fail } from '../base/errors.ts'
+import { fail, LoquentError } from '../base/errors.ts'
 import type { Catalog, MapFile, StoredTensor } from './catalog.ts'
-import { listModel, readConfig, type SafetensorsModel, type WeightMap } from './directory.ts'
+import { type GgufModel, listModel, readConfig, type SafetensorsModel, type WeightMap } from './directory.ts'
 import { type Gguf, openGguf } from './gguf.ts'
 import { ggufConfig } from './gguf-config.ts'
 import type { GgufMetadata } from './gguf-metadata.ts'
@@ -31,22 +31,22 @@ export interface Checkpoint {
  * (a floating-point type that is not supported) or `weights.missing` (a shard or a tensor the index names).
  */
 export function openCheckpoint(path: string, mapFile?: MapFile): Checkpoint {
-  if (!statOf(path).isDirectory()) {
-    if (path.endsWith('.safetensors')) {
-      fail('model.not_found', { path, reason: 'a safetensors file has no configuration; give the directory it is in' })
-    }
-    return openGgufModel(path, mapFile)
-  }
-  const model = listModel(path)
-  return model.kind === 'gguf' ? openGgufModel(join(path, model.file), mapFile) : openDirectory(path, model, mapFile)
+  const model = find(path)
+  return model.kind === 'gguf' ? openGgufModel(model.file, mapFile) : openDirectory(path, model, mapFile)
 }
 
-function statOf(path: string): Stats {
+/** What to open at `path`; errors of the system, such as no permission, become ours. */
+function find(path: string): SafetensorsModel | GgufModel {
   try {
-    return statSync(path)
+    if (statSync(path).isDirectory()) return listModel(path)
   } catch (error) {
+    if (error instanceof LoquentError) throw error
     fail('model.not_found', { path, reason: error instanceof Error ? error.message : String(error) }, error)
   }
+  if (path.endsWith('.safetensors')) {
+    fail('model.not_found', { path, reason: 'a safetensors file has no configuration; give the directory it is in' })
+  }
+  return { kind: 'gguf', file: path }
 }
 
 function openGgufModel(path: string, mapFile?: MapFile): Checkpoint {
@@ -72,7 +72,8 @@ const renamed = (gguf: Gguf): readonly StoredTensor[] =>
   gguf.tensors.map((tensor) => ({ ...tensor, name: llamaTensorName(tensor.name) }))
 
 function openDirectory(path: string, { files, index }: SafetensorsModel, mapFile?: MapFile): Checkpoint {
-  const config = readConfig(path, 'config.json') ?? fail('model.not_found', { path, reason: 'it has no config.json' })
+  const config = readConfig(path, 'config.json')
+  if (config === undefined) fail('model.not_found', { path, reason: 'it has no config.json' })
   const generationConfig = readConfig(path, 'generation_config.json')
   const opened: Safetensors[] = []
   const close = () => {
