@@ -5,8 +5,10 @@ import type { FromEngine } from './message.ts'
 import { MessageHost } from './message-host.ts'
 import type { EngineFacts, EngineOptions, LoadProgress } from './spec.ts'
 
+type Report = (progress: LoadProgress) => void
+
 /** The compiler rewrites import specifiers, not URLs: from source the worker is a .ts file, once built a .js file. */
-const workerUrl = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url)
+export const workerUrl = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url)
 
 /**
  * Loads a model into an engine on a thread of its own. `options` must be plain data. Rejects with what the load
@@ -15,12 +17,13 @@ const workerUrl = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './w
  * An idle engine does not keep the process alive: a script that forgot `close` still ends, and a server is kept
  * alive by its socket. A load, a request or a close under way does.
  */
-export function startWorkerHost(
-  options: EngineOptions,
-  onProgress: (progress: LoadProgress) => void = () => {},
-): Promise<EngineHost> {
+export async function startWorkerHost(options: EngineOptions, onProgress: Report = () => {}): Promise<EngineHost> {
+  return connectWorker(new Worker(workerUrl, { workerData: options, name: 'loquent engine' }), onProgress)
+}
+
+/** The host of an engine that is loading on `worker`. */
+export function connectWorker(worker: Worker, onProgress: Report): Promise<EngineHost> {
   return new Promise((resolve, reject) => {
-    const worker = new Worker(workerUrl, { workerData: options, name: 'loquent engine' })
     let host: MessageHost | undefined
     const died = (reason: string) => {
       const error = new LoquentError('engine.stopped', { reason })
