@@ -1,21 +1,14 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { assert } from '../../base/assert.ts'
 import { fail } from '../../base/errors.ts'
-import type { Instruction, Program } from '../../graph/program.ts'
+import type { Program } from '../../graph/program.ts'
 import type { Frame } from '../../ops/frame.ts'
 import type { Arena, ArenaSpace, Arenas, Backend, Plan, StepStats } from '../contract.ts'
 import { type PagedCache, pagedCaches } from './cache.ts'
-import { domainOf, flopsPerRow, rowsIn, runRows } from './instruction.ts'
-import type { Operands, Step } from './operand.ts'
+import { runInstruction, Turns } from './instruction.ts'
+import type { Step } from './operand.ts'
 import { matrixAt, operandsOf, type Sources } from './operands.ts'
 import { referenceTraits } from './traits.ts'
 import { weightValues } from './values.ts'
-
-/** A step gives the event loop a turn when it has held it this long. */
-const TURN_MILLISECONDS = 20
-/** Arithmetic between two looks at the clock, and the most rows in one go. */
-const SLICE_FLOPS = 2e7
-const SLICE_ROWS = 64
 
 interface ReferencePlan extends Plan {
   readonly sources: Sources
@@ -55,26 +48,6 @@ function compile(program: Program, arenas: Arenas): ReferencePlan {
       activation: (place) => matrixAt(activations, place),
     },
     caches: pagedCaches(arenas.cache.buffer, program.caches, program.limits),
-  }
-}
-
-/** Lets other work in between slices, once the loop has been held for a while. */
-class Turns {
-  #since = performance.now()
-
-  async give(): Promise<void> {
-    if (performance.now() - this.#since < TURN_MILLISECONDS) return
-    await nextTurn()
-    this.#since = performance.now()
-  }
-}
-
-async function runInstruction(instruction: Instruction, operands: Operands, step: Step, turns: Turns): Promise<void> {
-  const rows = rowsIn(step.frame, domainOf(instruction))
-  const slice = Math.max(1, Math.min(SLICE_ROWS, Math.floor(SLICE_FLOPS / (flopsPerRow(instruction) || 1))))
-  for (let from = 0; from < rows; from += slice) {
-    runRows(instruction, operands, step, from, Math.min(from + slice, rows))
-    await turns.give()
   }
 }
 

@@ -1,9 +1,16 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Instruction } from '../../graph/program.ts'
 import type { Domain } from '../../ops/domain.ts'
 import type { Frame } from '../../ops/frame.ts'
 import { opShape } from '../../ops/table.ts'
 import type { Operands, Step } from './operand.ts'
 import { referenceOps } from './ops.ts'
+
+/** A step gives the event loop a turn when it has held it this long. */
+const TURN_MILLISECONDS = 20
+/** Arithmetic between two looks at the clock, and the most rows in one go. */
+const SLICE_FLOPS = 2e7
+const SLICE_ROWS = 64
 
 /** Rows in use of a domain in this step. */
 export function rowsIn(frame: Frame, domain: Domain): number {
@@ -19,12 +26,29 @@ export function domainOf({ op, places }: Instruction): Domain {
   return places[name]!.domain
 }
 
-/** Arithmetic of one row, as the op table counts it. */
-export function flopsPerRow({ op, places, attributes }: Instruction): number {
-  return opShape(op).cost(places, attributes).flops
+/** Lets other work in, once a step has held the event loop for a while. */
+export class Turns {
+  #since = performance.now()
+
+  async give(): Promise<void> {
+    if (performance.now() - this.#since < TURN_MILLISECONDS) return
+    await nextTurn()
+    this.#since = performance.now()
+  }
 }
 
-/** Runs rows `[from, to)` of one instruction. */
-export function runRows(instruction: Instruction, operands: Operands, step: Step, from: number, to: number): void {
-  referenceOps[instruction.op](operands, instruction.attributes, step, from, to)
+/** Rows of an instruction to run between two looks at the clock. */
+function sliceOf({ op, places, attributes }: Instruction): number {
+  const { flops } = opShape(op).cost(places, attributes)
+  return Math.max(1, Math.min(SLICE_ROWS, Math.floor(SLICE_FLOPS / Math.max(1, flops))))
+}
+
+/** Runs one instruction over all rows of the step. */
+export async function runInstruction(i: Instruction, operands: Operands, step: Step, turns: Turns): Promise<void> {
+  const rows = rowsIn(step.frame, domainOf(i))
+  const slice = sliceOf(i)
+  for (let from = 0; from < rows; from += slice) {
+    referenceOps[i.op](operands, i.attributes, step, from, Math.min(from + slice, rows))
+    await turns.give()
+  }
 }

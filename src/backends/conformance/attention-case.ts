@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict'
+import type { AttributesOf } from '../../ops/table.ts'
+import { openBench } from './bench.ts'
+import { type Case, input } from './case.ts'
+import type { Random } from './random.ts'
+import { blocksFor, fillStep, makeWorld, mixed } from './schedule.ts'
+
+type Shape = AttributesOf<'attention'>
+
+interface Tables {
+  readonly q: Float32Array
+  readonly k: Float32Array
+  readonly v: Float32Array
+}
+
+function shapeOf(random: Random): Shape {
+  const headDim = random.pick([1, 3, 8, 16, 20, 31, 32, 64, 65, 80, 96, 128, 256])
+  const kvHeads = random.pick([1, 1, 2, 3])
+  const heads = kvHeads * random.pick([1, 1, 2, 3, 4, 7])
+  const scale = random.pick([1, 1, 0.3, 4]) / Math.sqrt(headDim)
+  const window = random.pick([0, 0, 1, 5, 16, 33])
+  const softcap = random.pick([0, 0, 0, 30, 1])
+  return { layer: 0, heads, kvHeads, headDim, scale, window, softcap }
+}
+
+/** Attention of one token and head by its definition, over tables of all keys and values: no blocks, no steps. */
+function attend(t: Tables, a: Shape, first: number, position: number, head: number): Float64Array {
+  const kvWidth = a.kvHeads * a.headDim
+  const kvStart = Math.floor((head * a.kvHeads) / a.heads) * a.headDim
+  const qStart = ((first + position) * a.heads + head) * a.headDim
+  const from = a.window > 0 ? Math.max(0, position + 1 - a.window) : 0
+  const out = new Float64Array(a.headDim)
+  let total = 0
+  for (let p = from; p <= position; p++) {
+    const at = (first + p) * kvWidth + kvStart
+    let score = 0
+    for (let d = 0; d < a.headDim; d++) score += t.q[qStart + d]! * t.k[at + d]!
+    score *= a.scale
+    // Scores of these cases stay far from where an exponential overflows in double precision.
+    const weight = Math.exp(a.softcap > 0 ? a.softcap * Math.tanh(score / a.softcap) : score)
+    total += weight
+    for (let d = 0; d < a.headDim; d++) out[d]! += weight * t.v[at + d]!
+  }
+  return out.map((x) => x / total)
+}
+
+/** Share of the greatest value that the definition may be off: float32 sums over a few hundred keys. */
+const DEFINITION = 1e-4
+
+function checkDefinition(t: Tables, a: Shape, first: number, position: number, row: Float32Array): void {
+  for (let head = 0; head < a.heads; head++) {
+    const expected = attend(t, a, first, position, head)
+    expected.forEach((e, d) => {
+      const got = row[head * a.headDim + d]!
+      assert.ok(Math.abs(got - e) <= DEFINITION * 4, `attention at ${position}, head ${head}[${d}]: ${got}, not ${e}`)
+    })
+  }
+}
+
+/**
+ * Ragged batches over several steps: the cache of earlier steps matters, blocks are shuffled, and whatever was never
+ * written is not a number. Checked op by op, and against the definition over the whole sequences.
+ */
+export const attentionCase: Case = {
+  name: 'writeKv and attention over ragged steps',
+  ops: ['writeKv', 'attention'],
+  async run(backend, random) {
+    const shape = shapeOf(random)
+    const lengths = Array.from({ length: random.int(1, 5) }, () => random.pick([1, 2, 15, 16, 17, random.int(1, 90)]))
+    const total = lengths.reduce((a, b) => a + b, 0)
+    const { blockSize } = backend.traits
+    const [qWidth, kvWidth] = [shape.heads * shape.headDim, shape.kvHeads * shape.headDim]
+    const tables: Tables = {
+      q: random.normals(total * qWidth),
+      k: random.normals(total * kvWidth),
+      v: random.normals(total * kvWidth),
+    }
+    const blocks = blocksFor(lengths, blockSize) + 2
+    const bench = await openBench(backend, random, {
+      limits: { tokens: total, sequences: lengths.length, context: 96, blocks },
+      build: (b) => {
+        const { kvHeads, headDim } = shape
+        const unused = b.g.cache({ kvHeads: 1, headDim: 4 })
+        const layer = b.g.cache({ kvHeads, headDim })
+        assert.equal(layer, unused + 1)
+        const k = input(b, 'k', kvWidth, tables.k)
+        const v = input(b, 'v', kvWidth, tables.v)
+        const q = input(b, 'q', qWidth, tables.q)
+        b.g.op('writeKv', 'write', { k, v }, { layer, kvHeads, headDim })
+        b.g.op('attention', 'attention', { q }, { ...shape, layer })
+      },
+    })
+    bench.poisonCache()
+    const world = makeWorld(random, lengths, bench.limits)
+    for (const step of mixed(random, lengths, random.pick([total, 20, 64]))) {
+      const rows = fillStep(bench.frame, bench.limits, world, step)
+      await bench.run()
+      rows.forEach(({ sequence, position }, r) => {
+        checkDefinition(tables, shape, world.firstIds[sequence]!, position, bench.row('attention', r))
+      })
+    }
+  },
+}

@@ -1,0 +1,90 @@
+import type { Weight } from '../../graph/node.ts'
+import { activations } from '../../ops/table.ts'
+import { type FormatName, formats } from '../../tensor/format.ts'
+import { type Build, openBench } from './bench.ts'
+import { type Case, normalInput, rowCounts, runRows } from './case.ts'
+import type { Random } from './random.ts'
+
+const formatNames = Object.keys(formats) as FormatName[]
+
+/** Columns: whole blocks of the format, or for unblocked formats any number, tiles of 16 and 64 just missed included. */
+function columnsOf(format: FormatName, random: Random): number {
+  const { elementsPerBlock } = formats[format]
+  if (elementsPerBlock === 256) return 256 * random.int(1, 2)
+  if (elementsPerBlock > 1) return elementsPerBlock * random.pick([1, 2, 3, 5, 18])
+  return random.pick([1, 2, 3, 15, 16, 17, 63, 64, 65, 100, 127, 576, random.int(1, 700)])
+}
+
+const outputs = (random: Random): number => random.pick([1, 2, 3, 15, 16, 17, 63, 64, 65, 96, 130, random.int(1, 200)])
+
+/** A weight of one or several tensors under one another. */
+function stacked(
+  { g, checkpoint, random }: Build,
+  name: string,
+  format: FormatName,
+  rows: number,
+  columns: number,
+): Weight {
+  const cut = rows > 1 && random.chance(0.3) ? random.int(1, rows - 1) : rows
+  checkpoint.add(`${name}.0`, format, cut, columns)
+  if (cut === rows) return g.weight(`${name}.0`, rows, columns)
+  checkpoint.add(`${name}.1`, format, rows - cut, columns)
+  return { kind: 'weight', rows, columns, tensors: [`${name}.0`, `${name}.1`] }
+}
+
+function linearCase(format: FormatName, wanted?: FormatName): Case {
+  return {
+    name: `linear, weights stored as ${format}${wanted ? ` and wanted as ${wanted}` : ''}`,
+    ops: ['linear'],
+    async run(backend, random) {
+      const tokens = rowCounts(random)
+      const [rows, columns] = [outputs(random), columnsOf(wanted ?? format, random)]
+      const bench = await openBench(backend, random, {
+        limits: { tokens },
+        ...(wanted && { wanted }),
+        build: (b) => {
+          const weight = stacked(b, 'weight', format, rows, columns)
+          const x = normalInput(b, 'x', columns, random.pick([1, 1, 0.01, 20]))
+          b.checkpoint.add('bias', random.pick(['f32', 'bf16']), 1, rows)
+          const bias = random.chance(0.5) ? b.g.weight('bias', 1, rows) : undefined
+          b.g.op('linear', 'linear', { x, weight, bias }, { activation: random.pick(activations) })
+        },
+      })
+      await runRows(bench, random.int(1, tokens))
+    },
+  }
+}
+
+const embeddings: Case = {
+  name: 'embedding, every storage format, over tokens and samples',
+  ops: ['embedding'],
+  async run(backend, random) {
+    const [tokens, samples, vocabulary] = [rowCounts(random), random.int(1, 5), random.int(1, 70)]
+    const bench = await openBench(backend, random, {
+      limits: { tokens, samples, vocabulary },
+      build: (b) => {
+        for (const format of formatNames) {
+          const columns = columnsOf(format, random)
+          const weight = stacked(b, format, format, vocabulary, columns)
+          b.g.op('embedding', format, { ids: b.g.frame('tokenIds', 'tokens'), weight }, {})
+          b.g.op('embedding', `${format}.sampled`, { ids: b.g.frame('chosen', 'samples'), weight }, {})
+        }
+      },
+    })
+    const { frame } = bench
+    frame.counts.set([random.int(1, tokens), 0, samples])
+    for (let r = 0; r < tokens; r++) frame.tokenIds[r] = random.int(0, vocabulary - 1)
+    for (let s = 0; s < samples; s++) frame.chosen[s] = random.int(0, vocabulary - 1)
+    await bench.run()
+  },
+}
+
+/** Conversions that a backend may be asked for when it loads a model; only for one that takes such wishes. */
+export const convertedCases: readonly Case[] = [
+  linearCase('f32', 'bf16'),
+  linearCase('f32', 'f16'),
+  linearCase('bf16', 'q8_0'),
+  linearCase('q4_k', 'q8_0'),
+]
+
+export const matrixCases: readonly Case[] = [...formatNames.map((f) => linearCase(f)), embeddings]

@@ -1,0 +1,51 @@
+import type { Instruction } from '../../graph/program.ts'
+import type { FormatName } from '../../tensor/format.ts'
+import { type Matrix, rowOf } from '../reference/operand.ts'
+
+/** One unit in the last place of float32, relative. */
+const ulp = 2 ** -23
+
+/**
+ * How far a backend may be from the reference, which sums in double precision and rounds once. Relative to the greatest
+ * magnitude of the row unless said otherwise; copies, sums of two and selections are exact.
+ */
+export const tolerances = {
+  /** A handful of float32 operations on one element; relative to that element. */
+  element: 8 * ulp,
+  /** The mean of squares in float32 and an inverse root. */
+  norm: 32 * ulp,
+  /** Cosine and sine of a float32 angle by polynomials. */
+  trigonometry: 16 * ulp,
+  /** Exponential or error function by polynomials. */
+  activation: 64 * ulp,
+  /** Scores, exponentials and weighted sums in float32; a score of s is off by s ulps, and the exponential with it. */
+  attention: 512 * ulp,
+  /** Log-probabilities; absolute, plus relative. */
+  logprob: 128 * ulp,
+  /** Cumulative probability: how near a border counts as on it. */
+  mass: 16 * ulp,
+  /** Products in float32: share of |x| |w|, the most that a product can be. */
+  product: 16 * ulp,
+  /** Products in whole numbers: x itself is rounded to 8 bits, which errs at random; share of |x| |w| / sqrt(columns). */
+  integerProduct: 0.04,
+} as const
+
+/** Formats that a backend may multiply in whole numbers, after rounding x to 8 bits. */
+const quantized = (format: FormatName): boolean => format !== 'f32' && format !== 'f16' && format !== 'bf16'
+
+function norm(row: Float32Array): number {
+  let squares = 0
+  for (const v of row) squares += v * v
+  return Math.sqrt(squares)
+}
+
+/** How far `linear` may be off: by row, then by column. Lengths of x and of the weight's row bound their product. */
+export function linearSlack(i: Instruction, x: Matrix, weight: Matrix): (row: number) => (column: number) => number {
+  const integers = quantized(i.places['weight']!.format)
+  const share = integers ? tolerances.integerProduct / Math.sqrt(x.width) : tolerances.product
+  const norms = Array.from({ length: weight.rows }, (_, n) => norm(rowOf(weight, n)))
+  return (row) => {
+    const length = norm(rowOf(x, row))
+    return (column) => share * length * norms[column]!
+  }
+}

@@ -1,0 +1,64 @@
+import type { FormatName } from '../../tensor/format.ts'
+
+const value = new Float32Array(1)
+const bits = new Uint32Array(value.buffer)
+
+/** The nearest bfloat16, ties to even. */
+export function toBfloat16(x: number): number {
+  if (Number.isNaN(x)) return x
+  value[0] = x
+  bits[0] = (bits[0]! + 0x7fff + ((bits[0]! >>> 16) & 1)) & 0xffff0000
+  return value[0]!
+}
+
+/** Nearest whole number, ties to even. */
+function nearest(x: number): number {
+  const floor = Math.floor(x)
+  const rest = x - floor
+  return rest > 0.5 || (rest === 0.5 && floor % 2 !== 0) ? floor + 1 : floor
+}
+
+const LARGEST_HALF = 65504
+const SMALLEST_EXPONENT = -14
+
+/** The nearest IEEE half, ties to even. */
+export function toHalf(x: number): number {
+  const magnitude = Math.abs(x)
+  if (!(magnitude > 0) || magnitude === Number.POSITIVE_INFINITY) return x
+  let exponent = Math.max(SMALLEST_EXPONENT, Math.floor(Math.log2(magnitude)))
+  if (2 ** exponent > magnitude && exponent > SMALLEST_EXPONENT) exponent--
+  const quantum = 2 ** (exponent - 10)
+  const rounded = nearest(magnitude / quantum) * quantum
+  return Math.sign(x) * (rounded > LARGEST_HALF ? Number.POSITIVE_INFINITY : rounded)
+}
+
+const BLOCK = 32
+
+/** Blocks of 32 as q8_0 keeps them: a half scale, and whole multiples of it up to 127. */
+function toQ8Blocks(values: Float32Array): void {
+  for (let b = 0; b < values.length; b += BLOCK) {
+    const block = values.subarray(b, b + BLOCK)
+    const exact = block.reduce((max, x) => Math.max(max, Math.abs(x)), 0) / 127
+    const scale = toHalf(exact)
+    for (let i = 0; i < block.length; i++) block[i] = exact > 0 ? nearest(block[i]! / exact) * scale : 0
+  }
+}
+
+/** Rounds float32 values in place to what `format` can hold, as a backend does that stores a weight in another format. */
+export function roundTo(format: FormatName, values: Float32Array): void {
+  switch (format) {
+    case 'f32':
+      return
+    case 'bf16':
+      for (let i = 0; i < values.length; i++) values[i] = toBfloat16(values[i]!)
+      return
+    case 'f16':
+      for (let i = 0; i < values.length; i++) values[i] = toHalf(values[i]!)
+      return
+    case 'q8_0':
+      toQ8Blocks(values)
+      return
+    default:
+      throw new RangeError(`nothing is ever converted to ${format}`)
+  }
+}
