@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fail } from '../base/errors.ts'
 import { isRecord, parseJson } from './json.ts'
+import { maxNameLength } from './stored.ts'
 
 /** Longest config.json; a hundred times the usual. */
 const maxConfigBytes = 2 ** 20
@@ -70,6 +71,7 @@ function readIndex(path: string): WeightMap {
   const entries = Object.entries(map as Readonly<Record<string, unknown>>)
   if (entries.length === 0) malformed('weight_map is empty')
   for (const [tensor, shard] of entries) {
+    if (tensor.length > maxNameLength) malformed(`weight_map has a name of ${tensor.length} characters`)
     // A name with a directory in it would reach outside the model.
     if (typeof shard !== 'string' || !/^[^/\\\0]+\.safetensors$/.test(shard))
       malformed(`weight_map places ${tensor} in no file`)

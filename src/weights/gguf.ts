@@ -4,14 +4,13 @@ import type { MapFile, StoredTensor } from './catalog.ts'
 import { Cursor } from './cursor.ts'
 import { openFile, type WeightFile } from './file.ts'
 import { type GgufMetadata, metadataLimits, readMetadata } from './gguf-metadata.ts'
-import { maxTensors, storedBytes, storedTensor } from './stored.ts'
+import { maxNameLength, maxTensors, storedBytes, storedTensor } from './stored.ts'
 
 /** Longest metadata and tensor list read, together. */
 export const maxGgufHeaderBytes = 2 ** 28
 
 const magic = 0x46554747 // "GGUF"
 const maxDimensions = 4
-const maxNameBytes = 1024
 const defaultAlignment = 32
 
 /** Numbers of ggml's types. */
@@ -89,7 +88,7 @@ function readInfos(cursor: Cursor, count: number, alignment: number): readonly I
   const infos = new Map<string, Info>()
   for (let i = 0; i < count; i++) {
     const from = cursor.offset
-    const name = cursor.string('the name of a tensor', maxNameBytes)
+    const name = cursor.string('the name of a tensor', maxNameLength)
     cursor.tensor = name
     if (infos.has(name)) cursor.fail('the name appears twice', from)
     infos.set(name, readInfo(cursor, name, alignment))

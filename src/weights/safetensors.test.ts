@@ -67,6 +67,7 @@ test('a header that cannot be right is refused with its place', () => {
   const a = JSON.stringify(entry('F32', [1], 0, 4))
   refuses(() => parse(`{"a":${a},"\\u0061":${a}}`, 4), /a name appears twice/)
   assert.equal(parse(`{"a\\\\\\"":${a}}`, 4).tensors[0]!.name, 'a\\"')
+  refuses(() => parse({ ['n'.repeat(1025)]: entry('F32', [1], 0, 4) }, 4), /a name of 1025 characters at byte 8$/)
   const broken = safetensorsBytes('{"a":1}', 0)
   broken[10] = 0xff
   refuses(() => parseSafetensors(fileOf(broken)), /not UTF-8/)
@@ -74,7 +75,8 @@ test('a header that cannot be right is refused with its place', () => {
 
 test('an entry that cannot be right is refused by name', () => {
   const wrong: readonly [unknown, RegExp][] = [
-    [{ shape: [1], data_offsets: [0, 4] }, /dtype is no string \(tensor a\)/],
+    [{ shape: [1], data_offsets: [0, 4] }, /dtype is no short string \(tensor a\)/],
+    [{ dtype: 'F'.repeat(33), shape: [1], data_offsets: [0, 4] }, /dtype is no short string/],
     [{ dtype: 'F32', shape: [-1], data_offsets: [0, 4] }, /shape is no list of sizes \(tensor a\)/],
     [{ dtype: 'F32', shape: [1.5], data_offsets: [0, 4] }, /shape is no list/],
     [{ dtype: 'F32', shape: [1], data_offsets: [0] }, /not two offsets/],

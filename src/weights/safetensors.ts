@@ -3,7 +3,7 @@ import type { FormatName } from '../tensor/format.ts'
 import type { MapFile, StoredTensor } from './catalog.ts'
 import { openFile, type WeightFile } from './file.ts'
 import { isRecord, parseJson } from './json.ts'
-import { elementCount, maxTensors, storedTensor } from './stored.ts'
+import { elementCount, maxNameLength, maxTensors, storedTensor } from './stored.ts'
 
 /** Longest header read; about a hundred bytes a tensor are usual. */
 export const maxHeaderBytes = 2 ** 25
@@ -12,6 +12,8 @@ export const maxHeaderBytes = 2 ** 25
 const headerLimits = { depth: 3, values: 12 * maxTensors, distinct: true } as const
 
 const maxDimensions = 8
+/** Longest name of a type, of those that are not known too. */
+const maxTypeLength = 32
 
 const formatOf: Readonly<Record<string, FormatName>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' }
 
@@ -74,10 +76,9 @@ interface Entry {
 export function parseSafetensors(file: WeightFile): Pick<Safetensors, 'tensors' | 'others'> {
   const malformed = malformedIn(file.path)
   const { header, dataStart } = readHeader(file, malformed)
-  const entries = Object.entries(header)
-    .filter(([name]) => name !== '__metadata__')
-    .map(([name, value]) => readEntry(name, value, dataStart, malformed))
-  if (entries.length > maxTensors) malformed(`more than ${maxTensors} tensors`, 8)
+  const members = Object.entries(header).filter(([name]) => name !== '__metadata__')
+  if (members.length > maxTensors) malformed(`more than ${maxTensors} tensors`, 8)
+  const entries = members.map(([name, value]) => readEntry(name, value, dataStart, malformed))
   checkCoverage(entries, file.size - dataStart, dataStart, malformed)
 
   const tensors: StoredTensor[] = []
@@ -123,9 +124,10 @@ const isSize = (value: unknown): value is number => Number.isSafeInteger(value) 
 const areSizes = (value: unknown): value is readonly number[] => Array.isArray(value) && value.every(isSize)
 
 function readEntry(name: string, value: unknown, dataStart: number, malformed: Malformed): Entry {
+  if (name.length > maxNameLength) malformed(`a name of ${name.length} characters`, 8)
   if (!isRecord(value)) malformed('the header describes no tensor here', 8, name)
   const { dtype, shape, data_offsets: range } = value
-  if (typeof dtype !== 'string') malformed('dtype is no string', 8, name)
+  if (typeof dtype !== 'string' || dtype.length > maxTypeLength) malformed('dtype is no short string', 8, name)
   if (!areSizes(shape)) malformed('shape is no list of sizes', 8, name)
   if (shape.length > maxDimensions) malformed(`more than ${maxDimensions} dimensions`, 8, name)
   if (!areSizes(range) || range.length !== 2) malformed('data_offsets are not two offsets', 8, name)

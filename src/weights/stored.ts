@@ -5,6 +5,9 @@ import type { WeightFile } from './file.ts'
 /** Most tensors a file, or a model of many files, may have. */
 export const maxTensors = 2 ** 18
 
+/** Longest name of a tensor: names end up in messages. */
+export const maxNameLength = 1024
+
 /** Product of `shape`, or undefined where it is 2^53 or more. */
 export function elementCount(shape: readonly number[]): number | undefined {
   let count = 1
