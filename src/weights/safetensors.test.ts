@@ -50,6 +50,11 @@ test('tensors are views of their bytes, integers stand apart', () => {
   assert.deepEqual([...others[0]!.bytes()], [16, 17, 18, 19, 20, 21, 22, 23])
 })
 
+test('a type of any name is just not known', () => {
+  const { tensors, others } = parse({ a: entry('constructor', [1], 0, 4) }, 4)
+  assert.deepEqual([tensors.length, others[0]!.dtype], [0, 'constructor'])
+})
+
 test('a scalar has no dimensions; an empty model is no error', () => {
   assert.deepEqual(parse({ x: entry('F32', [], 0, 4) }, 4).tensors[0]!.shape, [])
   assert.deepEqual(parse({}, 0), { tensors: [], others: [] })

@@ -15,7 +15,11 @@ const maxDimensions = 8
 /** Longest name of a type, of those that are not known too. */
 const maxTypeLength = 32
 
-const formatOf: Readonly<Record<string, FormatName>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' }
+const formatOf: ReadonlyMap<string, FormatName> = new Map([
+  ['F32', 'f32'],
+  ['F16', 'f16'],
+  ['BF16', 'bf16'],
+])
 
 const elementBits: Readonly<Record<string, number>> = {
   ...{
@@ -84,7 +88,7 @@ export function parseSafetensors(file: WeightFile): Pick<Safetensors, 'tensors' 
   const tensors: StoredTensor[] = []
   const others: OtherTensor[] = []
   for (const { name, dtype, shape, begin, end } of entries) {
-    const format = formatOf[dtype]
+    const format = formatOf.get(dtype)
     const offset = dataStart + begin
     if (format) tensors.push(storedTensor(file, { name, offset, format, shape }, end - begin))
     else others.push({ name, file: file.path, dtype, shape, bytes: () => file.bytes(offset, end - begin) })
