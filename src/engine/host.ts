@@ -7,7 +7,7 @@ import type { EngineFacts, EngineStats, GenerateSpec, TokenEvents } from './spec
 export interface EngineHost {
   readonly facts: EngineFacts
   /** Runs one request. Ends after the message with `finish`; throws a LoquentError when the request fails or `signal` aborts. */
-  submit(spec: GenerateSpec, signal?: AbortSignal): AsyncIterable<TokenEvents>
+  submit(spec: GenerateSpec, signal?: AbortSignal): AsyncGenerator<TokenEvents, void, void>
   stats(): Promise<EngineStats>
   close(): Promise<void>
 }

@@ -18,7 +18,8 @@ export const workerUrl = new URL(import.meta.url.endsWith('.ts') ? './worker.ts'
  * alive by its socket. A load, a request or a close under way does.
  */
 export async function startWorkerHost(options: EngineOptions, onProgress: Report = () => {}): Promise<EngineHost> {
-  return connectWorker(new Worker(workerUrl, { workerData: options, name: 'loquent engine' }), onProgress)
+  // Flags of this process are not for the worker: `--input-type`, of `node -e`, would even keep it from starting.
+  return connectWorker(new Worker(workerUrl, { workerData: options, name: 'loquent engine', execArgv: [] }), onProgress)
 }
 
 /** The host of an engine that is loading on `worker`. */

@@ -1,0 +1,263 @@
+import assert from 'node:assert/strict'
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { openBackend } from '../backends/select.ts'
+import { LoquentError } from '../base/errors.ts'
+import { Engine, maxWaiting, type RequestEvent } from './engine.ts'
+import { loadEngine } from './load.ts'
+import type { Runner } from './runner.ts'
+import { createScheduler } from './scheduler.ts'
+import { mixed, randomOf, smallLimits, specOf } from './simulation.ts'
+import type { EngineOptions, GenerateSpec, TokenEvents } from './spec.ts'
+
+const tiny = fileURLToPath(new URL('../../test/goldens/llama/gqa', import.meta.url))
+
+/** Every backend that this machine can open: the engine must be the same on all of them. */
+const backends = (['reference', 'cpu'] as const).filter((backend) => {
+  try {
+    openBackend({ backend }).backend.close()
+    return true
+  } catch (error) {
+    if (error instanceof LoquentError && error.code === 'backend.unavailable') return false
+    throw error
+  }
+})
+
+interface Answer {
+  tokens: TokenEvents['tokens'][number][]
+  promptLogprobs?: TokenEvents['promptLogprobs']
+  reason?: string
+  error?: string
+}
+
+/** Collects what an engine tells; `ended(ids)` resolves when all of these requests have. */
+function listener() {
+  const answers = new Map<number, Answer>()
+  let wake = () => {}
+  const emit = (events: readonly RequestEvent[]) => {
+    for (const event of events) {
+      const answer = answers.get(event.id) ?? { tokens: [] }
+      answers.set(event.id, answer)
+      assert(!answer.reason && !answer.error, 'an ended request was told something')
+      if ('error' in event) answer.error = event.error.code
+      else {
+        answer.tokens.push(...event.events.tokens)
+        if (event.events.promptLogprobs) answer.promptLogprobs = event.events.promptLogprobs
+        if (event.events.finish) answer.reason = event.events.finish.reason
+      }
+    }
+    wake()
+  }
+  const ended = async (ids: readonly number[]) => {
+    while (!ids.every((id) => answers.get(id)?.reason ?? answers.get(id)?.error)) {
+      await new Promise<void>((resolve) => (wake = resolve))
+    }
+    return ids.map((id) => answers.get(id)!)
+  }
+  return { answers, emit, ended }
+}
+
+async function withEngine<T>(
+  options: Partial<EngineOptions>,
+  use: (engine: Engine, heard: ReturnType<typeof listener>) => Promise<T>,
+): Promise<T> {
+  const heard = listener()
+  const engine = await loadEngine({ model: tiny, ...options }, heard.emit, () => {})
+  try {
+    return await use(engine, heard)
+  } finally {
+    await engine.close()
+  }
+}
+
+/** Requests of many kinds: greedy and drawn, penalised, scored, with alternatives, short and long. */
+function variousSpecs(n: number): GenerateSpec[] {
+  return Array.from({ length: n }, (_, i) => {
+    const random = randomOf(i + 1)
+    const plain = specOf({}).sampling
+    return specOf({
+      promptIds: mixed(i, 1 + random(40)),
+      maxNewTokens: 1 + random(60),
+      eosIds: [2, 126],
+      topTokens: random(4),
+      promptLogprobs: i % 3 === 0,
+      sampling: i % 2 ? { ...plain, sampling: true, seed: BigInt(i), topK: 20, repetitionPenalty: 1.1 } : plain,
+    })
+  })
+}
+
+for (const backend of backends) {
+  test(`${backend}: a request says the same alone, in a batch of 16, chunked by any budget, and preempted`, async () => {
+    const specs = variousSpecs(16)
+    const ids = specs.map((_, i) => i)
+    const alone = await withEngine({ backend }, async (engine, { ended }) => {
+      const answers: Answer[] = []
+      for (const id of ids) {
+        engine.submit(id, specs[id])
+        answers.push(...(await ended([id])))
+      }
+      return answers
+    })
+    assert(alone.some((a) => a.reason === 'eos_token') && alone.some((a) => a.reason === 'length'))
+    const together = (options: Partial<EngineOptions>) =>
+      withEngine({ backend, ...options }, async (engine, { ended }) => {
+        for (const id of ids) engine.submit(id, specs[id])
+        const answers = await ended(ids)
+        return { answers, preemptions: engine.stats().preemptions }
+      })
+    for (const maxBatchPrefillTokens of [1, 7, 64, 512]) {
+      const { answers } = await together({ maxBatchPrefillTokens })
+      assert.deepEqual(answers, alone, `budget ${maxBatchPrefillTokens}`)
+    }
+    const tight = await together({ maxBatchTotalTokens: 128, maxTotalTokens: 100, maxSamples: 6 })
+    assert(tight.preemptions > 0, 'the KV cache was not tight enough to preempt')
+    assert.deepEqual(tight.answers, alone, 'preempted')
+  })
+
+  test(`${backend}: a request whose logits are not finite fails alone, and leaves no trace in the cache`, async () => {
+    const poison = 77
+    const model = poisoned(poison)
+    const specs = variousSpecs(6)
+    const run = (others: readonly GenerateSpec[]) =>
+      withEngine({ backend, model, maxBatchTotalTokens: 128 }, async (engine, { ended }) => {
+        for (const [i, spec] of others.entries()) engine.submit(100 + i, spec)
+        for (const [id, spec] of specs.entries()) engine.submit(id, spec)
+        const failed = await ended(others.map((_, i) => 100 + i))
+        return { failed, answers: await ended(specs.map((_, i) => i)) }
+      })
+    const bad = [specOf({ promptIds: [3, poison, 5] }), specOf({ promptIds: mixed(5, 30).with(20, poison) })]
+    const { failed, answers } = await run(bad)
+    assert.deepEqual(
+      failed.map((f) => f.error),
+      ['engine.row_failed', 'engine.row_failed'],
+    )
+    assert.deepEqual(answers, (await run([])).answers)
+    assert(answers.every((a) => a.reason))
+  })
+}
+
+const scratch = mkdtempSync(join(tmpdir(), 'loquent-engine-'))
+before(() => cpSync(tiny, scratch, { recursive: true }))
+after(() => rmSync(scratch, { recursive: true }))
+
+/** The tiny model with one row of its embedding overwritten by NaN. */
+function poisoned(id: number): string {
+  const path = join(scratch, 'model.safetensors')
+  const file = readFileSync(path)
+  const header = Number(file.readBigUInt64LE(0))
+  const { data_offsets, shape } = JSON.parse(file.toString('utf8', 8, 8 + header))['model.embed_tokens.weight']
+  const start = 8 + header + data_offsets[0] + id * shape[1] * 4
+  for (let i = 0; i < shape[1]; i++) file.writeFloatLE(Number.NaN, start + 4 * i)
+  writeFileSync(path, file)
+  return scratch
+}
+
+test('an abort frees the blocks at once, wherever the request is', async () => {
+  await withEngine({ backend: 'reference', maxBatchSize: 2 }, async (engine, { ended, answers }) => {
+    for (const id of [0, 1, 2, 3]) engine.submit(id, specOf({ promptIds: mixed(id, 20), maxNewTokens: 60 }))
+    while (!answers.has(0)) await new Promise(setImmediate)
+    assert.deepEqual([engine.stats().running, engine.stats().waiting], [2, 2])
+    engine.abort(0)
+    engine.abort(3)
+    assert.deepEqual([engine.stats().running, engine.stats().waiting], [1, 1])
+    await ended([1, 2])
+    assert.deepEqual([engine.stats().running, engine.stats().blocks.held], [0, 0])
+    assert(answers.get(0)!.tokens.length < 60 && !answers.has(3))
+  })
+})
+
+test('an idle engine does nothing', async () => {
+  await withEngine({ backend: 'reference' }, async (engine, { ended }) => {
+    engine.submit(0, specOf({}))
+    await ended([0])
+    await new Promise((resolve) => setTimeout(resolve, 5))
+    const { steps } = engine.stats()
+    const busy = () => process.getActiveResourcesInfo().filter((r) => r === 'Immediate' || r === 'Timeout').length
+    const waiting = new Promise((resolve) => setTimeout(resolve, 20))
+    assert.equal(busy(), 1, 'something besides the timer of this test is scheduled')
+    await waiting
+    assert.equal(engine.stats().steps, steps)
+  })
+})
+
+test('what cannot run is refused with a word, and costs the others nothing', async () => {
+  await withEngine({ backend: 'reference' }, async (engine, { ended }) => {
+    const plain = specOf({}).sampling
+    const bad = [
+      { promptIds: [131] },
+      { promptIds: [-1] },
+      { promptIds: [0.5] },
+      { promptIds: [] },
+      { maxNewTokens: 128 },
+      { topTokens: 21 },
+      { sampling: { ...plain, temperature: 0 } },
+      { sampling: { ...plain, topP: Number.NaN } },
+      { sampling: { ...plain, topK: -1 } },
+    ]
+    engine.submit(100, specOf({}))
+    for (const [id, change] of bad.entries()) engine.submit(id, specOf(change))
+    const answers = await ended([...bad.keys(), 100])
+    assert.deepEqual(
+      answers.map((a) => a.error ?? a.reason),
+      [...bad.map(() => 'request.invalid'), 'length'],
+    )
+  })
+})
+
+/** An engine whose backend fails in the steps that `fails` names; the rest is real. */
+function failingEngine(heard: ReturnType<typeof listener>, fails: (step: number) => boolean): Engine {
+  const limits = smallLimits({ sequences: 2 })
+  let steps = 0
+  const sampled = { sampleStatus: new Int32Array(16), chosen: new Int32Array(16), chosenLogprobs: new Float32Array(16) }
+  const none = { topCounts: new Int32Array(16), topIds: new Int32Array(0), topLogprobs: new Float32Array(0) }
+  const runner: Runner = {
+    run: async () => {
+      if (fails(steps++)) throw new Error('the device fell off')
+      return { ...sampled, ...none }
+    },
+    close: () => {},
+  }
+  const facts = { architecture: '', vocabulary: 50, maxTotalTokens: 64, maxTopTokens: 4, backend: '', dtype: '' }
+  return new Engine({ ...facts, eosIds: [] }, runner, createScheduler(limits), heard.emit)
+}
+
+test('a step that fails ends the requests in it, and the others go on', async () => {
+  const heard = listener()
+  const engine = failingEngine(heard, (step) => step === 1)
+  for (const id of [0, 1, 2, 3]) engine.submit(id, specOf({ maxNewTokens: 3 }))
+  const answers = await heard.ended([0, 1, 2, 3])
+  assert.deepEqual(
+    answers.map((a) => [a.tokens.length, a.error ?? a.reason]),
+    [
+      [1, 'backend.failed'],
+      [1, 'backend.failed'],
+      [3, 'length'],
+      [3, 'length'],
+    ],
+  )
+  assert.equal(engine.stats().blocks.held, 0)
+  await engine.close()
+})
+
+test('closing fails what is pending, and refuses what comes after', async () => {
+  const heard = listener()
+  const engine = failingEngine(heard, () => false)
+  for (const id of [0, 1, 2]) engine.submit(id, specOf({ maxNewTokens: 50 }))
+  while (!heard.answers.has(0)) await new Promise(setImmediate)
+  await Promise.all([engine.close(), engine.close()])
+  engine.submit(3, specOf({}))
+  const answers = await heard.ended([0, 1, 2, 3])
+  assert(answers.every((a) => a.error === 'engine.stopped'))
+  assert.equal(engine.stats().blocks.held, 0)
+})
+
+test('more requests than may wait are refused as overload', async () => {
+  const heard = listener()
+  const engine = failingEngine(heard, () => false)
+  for (let id = 0; id <= maxWaiting; id++) engine.submit(id, specOf({}))
+  assert.deepEqual([...heard.answers], [[maxWaiting, { tokens: [], error: 'engine.overloaded' }]])
+  await engine.close()
+})

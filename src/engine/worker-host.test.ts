@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { Worker } from 'node:worker_threads'
+import type { EngineHost } from './host.ts'
+import { mixed, specOf } from './simulation.ts'
+import type { EngineOptions, GenerateSpec, LoadProgress, TokenEvents } from './spec.ts'
+import { connectWorker, startWorkerHost, workerUrl } from './worker-host.ts'
+
+const model = fileURLToPath(new URL('../../test/goldens/llama/gqa', import.meta.url))
+const options: EngineOptions = { model, backend: 'reference' }
+const long = specOf({ promptIds: mixed(1, 30), maxNewTokens: 90 })
+
+async function read(host: EngineHost, spec: GenerateSpec, signal?: AbortSignal): Promise<TokenEvents[]> {
+  const all: TokenEvents[] = []
+  for await (const events of host.submit(spec, signal)) all.push(events)
+  return all
+}
+
+async function withHost(use: (host: EngineHost) => Promise<void>, more: Partial<EngineOptions> = {}): Promise<void> {
+  const host = await startWorkerHost({ ...options, ...more })
+  try {
+    await use(host)
+  } finally {
+    await host.close()
+  }
+}
+
+/** Waits until nothing runs or waits in the engine; fails when that takes long. */
+async function drained(host: EngineHost): Promise<void> {
+  for (let i = 0; i < 500; i++) {
+    const { running, waiting, blocks } = await host.stats()
+    if (running + waiting === 0) return assert.equal(blocks.held, 0)
+    await sleep(2)
+  }
+  assert.fail('requests are still there')
+}
+
+test('a model loads on a thread with progress, answers, and closes', async () => {
+  const progress: LoadProgress[] = []
+  const host = await startWorkerHost(options, (p) => progress.push(p))
+  assert.deepEqual([...new Set(progress.map((p) => p.stage))], ['open', 'weights', 'compile', 'ready'])
+  assert(progress.every((p) => p.fraction >= 0 && p.fraction <= 1))
+  assert.equal(host.facts.vocabulary, 131)
+  assert.deepEqual(host.facts.eosIds, [2])
+  const events = await read(host, specOf({ promptIds: [1, 5, 9], maxNewTokens: 4, promptLogprobs: true, topTokens: 2 }))
+  assert.equal(events.length, 4)
+  assert.equal(events[0].promptLogprobs?.length, 3)
+  assert(events.every((e) => e.tokens.length === 1 && e.tokens[0].top[0].id === e.tokens[0].id))
+  const { reason, timings } = events[3].finish!
+  assert.equal(reason, 'length')
+  assert(timings.queue >= 0 && timings.inference > 0)
+  const stats = await host.stats()
+  assert.deepEqual([stats.steps, stats.tokensGenerated, stats.running], [4, 4, 0])
+  await Promise.all([host.close(), host.close()])
+  await assert.rejects(read(host, long), { code: 'engine.stopped' })
+})
+
+test('many requests at once end as each does alone', () =>
+  withHost(async (host) => {
+    const specs = Array.from({ length: 12 }, (_, i) => specOf({ promptIds: mixed(i, 3 + i), maxNewTokens: 10 }))
+    const idsOf = (events: TokenEvents[]) => events.flatMap((e) => e.tokens.map((t) => t.id))
+    const together = (await Promise.all(specs.map((spec) => read(host, spec)))).map(idsOf)
+    for (const [i, spec] of specs.entries()) assert.deepEqual(together[i], idsOf(await read(host, spec)))
+  }))
+
+test('cancelling frees a request before it starts, in the queue, while it runs, and by leaving its loop', () =>
+  withHost(
+    async (host) => {
+      await assert.rejects(read(host, long, AbortSignal.abort()), { code: 'request.aborted' })
+      assert.equal((await host.stats()).steps, 0)
+      const running = new AbortController()
+      const queued = new AbortController()
+      const runs = host.submit(long, running.signal)
+      await runs.next()
+      const waits = read(host, long, queued.signal)
+      queued.abort()
+      await assert.rejects(waits, { code: 'request.aborted' })
+      running.abort()
+      await assert.rejects(runs.next(), { code: 'request.aborted' })
+      await drained(host)
+      for await (const _ of host.submit(long)) break
+      await drained(host)
+      const { tokensGenerated } = await host.stats()
+      assert(tokensGenerated < 90, `${tokensGenerated} tokens: the requests ran on`)
+    },
+    { maxBatchSize: 1 },
+  ))
+
+test('closing fails what is pending with a type', async () => {
+  const host = await startWorkerHost(options)
+  const pending = read(host, long)
+  const stats = host.stats()
+  await Promise.all([
+    assert.rejects(pending, { code: 'engine.stopped' }),
+    assert.rejects(stats, { code: 'engine.stopped' }),
+    host.close(),
+  ])
+})
+
+test('a load that fails says what it failed with', async () => {
+  await assert.rejects(startWorkerHost({ ...options, model: '/nowhere' }), { code: 'model.not_found' })
+  await assert.rejects(startWorkerHost({ ...options, maxTotalTokens: 1e6 }), { code: 'option.invalid' })
+})
+
+test('when the thread dies all its requests fail, and so do later ones', async () => {
+  const worker = new Worker(workerUrl, { workerData: options })
+  const host = await connectWorker(worker, () => {})
+  const pending = host.submit(long)
+  await pending.next()
+  const stopped = { code: 'engine.stopped' }
+  const failed = assert.rejects(async () => {
+    for (;;) if ((await pending.next()).done) return
+  }, stopped)
+  await worker.terminate()
+  await failed
+  await assert.rejects(host.stats(), stopped)
+  await assert.rejects(read(host, long), stopped)
+  await host.close()
+})
+
+test('a process whose engine is idle ends by itself', async () => {
+  const source = `
+    import { startWorkerHost } from ${JSON.stringify(new URL(workerUrl.href.replace('/worker.', '/worker-host.')).href)}
+    const host = await startWorkerHost(${JSON.stringify(options)})
+    const spec = ${JSON.stringify({ ...long, maxNewTokens: 3, sampling: { ...long.sampling, seed: null } })}
+    spec.sampling.seed = 1n
+    for await (const e of host.submit(spec)) console.log(e.tokens.length)`
+  const run = promisify(execFile)(process.execPath, ['--input-type=module', '-e', source], { timeout: 20_000 })
+  assert.equal((await run).stdout, '1\n1\n1\n')
+})
