@@ -9,7 +9,7 @@ import { referenceOps } from './ops.ts'
 /** A step gives the event loop a turn when it has held it this long. */
 const TURN_MILLISECONDS = 20
 /** Arithmetic between two looks at the clock, and the most rows in one go. */
-const SLICE_FLOPS = 2e7
+const SLICE_FLOPS = 5e7
 const SLICE_ROWS = 64
 
 /** Rows in use of a domain in this step. */

@@ -2,18 +2,38 @@ import type { Activation } from '../../ops/table.ts'
 import { activationFunctions } from './activation.ts'
 import type { Matrix, Step } from './operand.ts'
 
-/** Four partial sums in double precision: enough independent chains to keep a processor busy. */
-function dot(x: Float32Array, i: number, w: Float32Array, j: number, length: number): number {
+/** Rows of the weight multiplied together: x is loaded once for all, and their sums do not wait for each other. */
+const TILE = 4
+const sums = new Float64Array(TILE)
+
+/** Products of x with `TILE` rows of the weight from index `j` on, into `sums`; double precision, in the order of k. */
+function dotTile(x: Float32Array, i: number, w: Float32Array, j: number, stride: number, length: number): void {
+  const [j1, j2, j3] = [j + stride, j + 2 * stride, j + 3 * stride]
   let [a, b, c, d] = [0, 0, 0, 0]
-  let k = 0
-  for (; k + 4 <= length; k += 4) {
-    a += x[i + k]! * w[j + k]!
-    b += x[i + k + 1]! * w[j + k + 1]!
-    c += x[i + k + 2]! * w[j + k + 2]!
-    d += x[i + k + 3]! * w[j + k + 3]!
+  for (let k = 0; k < length; k++) {
+    const v = x[i + k]!
+    a += v * w[j + k]!
+    b += v * w[j1 + k]!
+    c += v * w[j2 + k]!
+    d += v * w[j3 + k]!
   }
-  for (; k < length; k++) a += x[i + k]! * w[j + k]!
-  return a + b + (c + d)
+  sums[0] = a
+  sums[1] = b
+  sums[2] = c
+  sums[3] = d
+}
+
+function dot(x: Float32Array, i: number, w: Float32Array, j: number, length: number): number {
+  let sum = 0
+  for (let k = 0; k < length; k++) sum += x[i + k]! * w[j + k]!
+  return sum
+}
+
+/** Products of one row of x with the weight's rows from `n` on: a tile of them, or one of the last few. */
+function products(x: Matrix, row: number, weight: Matrix, n: number, count: number): void {
+  const [i, j] = [x.start + row * x.stride, weight.start + n * weight.stride]
+  if (count === TILE) dotTile(x.data, i, weight.data, j, weight.stride, x.width)
+  else sums[0] = dot(x.data, i, weight.data, j, x.width)
 }
 
 export function linear(
@@ -26,12 +46,13 @@ export function linear(
   const { x, weight, bias, out } = o
   const f = activationFunctions[a.activation]
   // Weight rows outside: each is read from memory once for all rows of x.
-  for (let n = 0; n < weight.rows; n++) {
-    const w = weight.start + n * weight.stride
-    const b = bias ? bias.data[bias.start + n]! : 0
+  for (let n = 0; n < weight.rows; ) {
+    const count = n + TILE <= weight.rows ? TILE : 1
     for (let r = from; r < to; r++) {
-      const sum = dot(x.data, x.start + r * x.stride, weight.data, w, x.width)
-      out.data[out.start + r * out.stride + n] = f(sum + b)
+      products(x, r, weight, n, count)
+      const at = out.start + r * out.stride + n
+      for (let t = 0; t < count; t++) out.data[at + t] = f(sums[t]! + (bias ? bias.data[bias.start + n + t]! : 0))
     }
+    n += count
   }
 }
