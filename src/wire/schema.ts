@@ -42,5 +42,7 @@ export const tagged = <T>(title: string, variants: Readonly<Record<string, TSche
     'x-wire': 'tagged',
   })
 
-/** What reading gives: every key present. */
-export type Read<T extends TSchema> = Required<Static<T>>
+/** What reading gives: every key present, in an object inside too. */
+export type Read<T extends TSchema> = { readonly [K in keyof Static<T>]-?: Filled<Exclude<Static<T>[K], undefined>> }
+
+type Filled<V> = V extends object ? { readonly [K in keyof V]-?: V[K] } : V

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { describeOffset } from './json.ts'
-import { CompatGenerateRequestSchema, type GenerateRequest, GenerateRequestSchema } from './tgi.ts'
+import { CompatGenerateRequestSchema, GenerateRequestSchema } from './tgi.ts'
 import { compile, describeShape, JsonShapeError } from './validate.ts'
 
-const readRequest = compile(GenerateRequestSchema) as (text: string) => GenerateRequest
+const readRequest = compile(GenerateRequestSchema)
 const parameters = (json: string) => readRequest(`{"inputs":"x","parameters":${json}}`).parameters
 
 function refusal(text: string, read: (text: string) => unknown = readRequest): string {

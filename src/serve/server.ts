@@ -1,0 +1,128 @@
+import type { Socket } from 'node:net'
+import { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify'
+import { LoquentError } from '../base/errors.ts'
+import type { LLM } from '../library/types.ts'
+import { Admission } from './admission.ts'
+import { BodyRejection, tooLarge, wrongMediaType } from './body.ts'
+import { cors } from './cors.ts'
+import { answerOf } from './errors.ts'
+import { Health } from './health.ts'
+import { createLogger, type LogSink } from './log.ts'
+import { type ServeOptions, type ServeSettings, settingsOf } from './options.ts'
+import type { Context } from './tgi/context.ts'
+import { tgiRoutes } from './tgi/routes.ts'
+
+/** Longest time a request, body included, may take to arrive. */
+const REQUEST_TIMEOUT_MS = 300_000
+/** Most connections at one time; each may hold one body of the payload limit. */
+const MAX_CONNECTIONS = 4096
+/** While closing: how often connections that have become idle are closed. */
+const DRAIN_SWEEP_MS = 50
+
+/**
+ * A server over a loaded model, not listening yet. Closing it (`close()`) stops accepting, finishes what is open and
+ * leaves the model to whoever loaded it.
+ */
+export function createServer(llm: LLM, options: ServeOptions = {}, sink?: LogSink): FastifyInstance {
+  const settings = settingsOf(llm, options)
+  const app = fastify({
+    loggerInstance: createLogger(settings, sink),
+    disableRequestLogging: true,
+    bodyLimit: settings.payloadLimit,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    return503OnClosing: false,
+    clientErrorHandler: answerMalformed,
+    frameworkErrors: (_error, _request, reply) => (reply as FastifyReply).code(404).send(),
+  }) as unknown as FastifyInstance
+  app.server.maxConnections = MAX_CONNECTIONS
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+  app.addHook('onRequest', cors(settings.corsAllowOrigin))
+  app.setErrorHandler(answerError)
+  answerUnknown(app)
+  drainOnClose(app)
+  healthRoutes(app, new Health(llm, settings.healthDeadlineMs))
+  tgiRoutes(app, contextOf(llm, settings))
+  return app
+}
+
+/** Creates a server and listens on the host and port of the options. */
+export async function listen(llm: LLM, options: ServeOptions = {}, sink?: LogSink): Promise<FastifyInstance> {
+  const { hostname, port } = settingsOf(llm, options)
+  const app = createServer(llm, options, sink)
+  await app.listen({ host: hostname, port })
+  return app
+}
+
+const contextOf = (llm: LLM, settings: ServeSettings): Context => ({
+  llm,
+  settings,
+  limits: { ...settings, maxInputTokens: llm.info.maxInputTokens },
+  admission: new Admission(settings.maxConcurrentRequests),
+})
+
+function healthRoutes(app: FastifyInstance, health: Health): void {
+  for (const path of ['/health', '/ping', '/']) app.get(path, (_request, reply) => health.answer(reply))
+}
+
+/** Tells an error: a refused body as plain text, everything else as an error object. */
+function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const rejected = rejectionOf(error)
+  if (rejected) return reply.code(rejected.status).type('text/plain; charset=utf-8').send(rejected.message)
+  const { status, body } = answerOf(error)
+  if (status === 422 || status === 429) request.log.info(body.error)
+  else request.log.error(error)
+  return reply.code(status).type('application/json').send(JSON.stringify(body))
+}
+
+/** The refusals of our own door and those of the framework below it. */
+function rejectionOf(error: unknown): BodyRejection | undefined {
+  if (error instanceof BodyRejection) return error
+  if (error instanceof LoquentError) return undefined
+  const { code, statusCode, message } = error as FastifyError
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return tooLarge()
+  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') return wrongMediaType()
+  if (statusCode === undefined || statusCode >= 500 || statusCode < 400) return undefined
+  return new BodyRejection(statusCode, message)
+}
+
+/** An unknown path is 404; a known one asked with another method is 405 and says which it takes. Both are empty. */
+function answerUnknown(app: FastifyInstance): void {
+  const methods = new Map<string, Set<string>>()
+  app.addHook('onRoute', ({ url, method }) => {
+    const known = methods.get(url) ?? new Set()
+    for (const name of [method].flat()) known.add(name)
+    methods.set(url, known)
+  })
+  app.setNotFoundHandler((request, reply) => {
+    const known = methods.get(request.url.split('?', 1)[0]!)
+    if (!known) return reply.code(404).send()
+    return reply
+      .code(405)
+      .header('allow', [...known].sort().join(','))
+      .send()
+  })
+}
+
+/** A connection kept alive would hold a closing server back until it times out. */
+function drainOnClose(app: FastifyInstance): void {
+  app.addHook('preClose', async () => {
+    const sweep = setInterval(() => app.server.closeIdleConnections(), DRAIN_SWEEP_MS)
+    app.server.once('close', () => clearInterval(sweep))
+  })
+}
+
+const malformedStatus: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+}
+
+/** What is not HTTP gets an empty answer and a closed connection. */
+function answerMalformed(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  const status = malformedStatus[error.code ?? ''] ?? '400 Bad Request'
+  socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`)
+}

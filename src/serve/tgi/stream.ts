@@ -1,0 +1,77 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { LoquentError } from '../../base/errors.ts'
+import type { Generation, StreamEvent } from '../../library/types.ts'
+import { streamJson } from '../../wire/response.ts'
+import type { GenerateRequest } from '../../wire/tgi.ts'
+import { incomplete, streamErrorOf } from '../errors.ts'
+import { EventStream } from '../event-stream.ts'
+import type { Context } from './context.ts'
+import { characters } from './headers.ts'
+import { optionsOf } from './request.ts'
+import { checkRequest, checkStreamable } from './validation.ts'
+
+/** Answers with an event a token. Never throws: whatever goes wrong is the last event of a stream that began with 200. */
+export async function stream(
+  context: Context,
+  body: GenerateRequest,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<void> {
+  const { computeType } = context.settings
+  const headers = { 'x-compute-type': computeType, 'x-compute-characters': String(characters(body.inputs)) }
+  const events = new EventStream(reply, headers, context.settings)
+  try {
+    await sendTokens(context, body, events)
+  } catch (error) {
+    if (!events.signal.aborted) {
+      logFailure(request, error)
+      await events.send(JSON.stringify(streamErrorOf(error)))
+    }
+  } finally {
+    events.end()
+  }
+}
+
+async function sendTokens(
+  { llm, limits, admission }: Context,
+  body: GenerateRequest,
+  events: EventStream,
+): Promise<void> {
+  checkStreamable(body.parameters)
+  const release = admission.take()
+  try {
+    checkRequest(body, limits)
+    let final: Generation | undefined
+    for await (const event of llm.stream(body.inputs, optionsOf(body.parameters, events.signal))) {
+      final = event.final
+      const behind = events.send(eventJson(event, body.parameters.details))
+      if (behind) await behind
+      if (events.signal.aborted) return
+    }
+    if (!final) throw incomplete()
+  } finally {
+    release()
+  }
+}
+
+function eventJson({ index, token, topTokens, final }: StreamEvent, withDetails: boolean): string {
+  return streamJson({
+    index,
+    token,
+    top_tokens: topTokens,
+    generated_text: final ? final.text : null,
+    details: final && withDetails ? endOf(final) : null,
+  })
+}
+
+const endOf = (g: Generation) => ({
+  finish_reason: g.finishReason,
+  generated_tokens: g.generatedTokens,
+  seed: g.seed,
+  input_length: g.inputTokens,
+})
+
+function logFailure(request: FastifyRequest, error: unknown): void {
+  if (error instanceof LoquentError && error.code === 'request.invalid') request.log.info(error.message)
+  else request.log.error(error)
+}
