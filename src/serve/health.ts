@@ -1,6 +1,7 @@
 import type { FastifyReply } from 'fastify'
 import type { LLM } from '../library/types.ts'
 import { unhealthy } from './errors.ts'
+import { sendJson } from './json-reply.ts'
 
 /**
  * Liveness: the engine answers a question about itself within a deadline. A busy engine is a healthy one, and so is one
@@ -19,7 +20,7 @@ export class Health {
   /** Handler of the health routes. */
   async answer(reply: FastifyReply): Promise<FastifyReply> {
     if (await this.#alive()) return reply.code(200).send()
-    return reply.code(unhealthy.status).type('application/json').send(JSON.stringify(unhealthy.body))
+    return sendJson(reply.code(unhealthy.status), JSON.stringify(unhealthy.body))
   }
 
   #alive(): Promise<boolean> {

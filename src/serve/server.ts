@@ -7,6 +7,7 @@ import { BodyRejection, tooLarge, wrongMediaType } from './body.ts'
 import { cors } from './cors.ts'
 import { answerOf } from './errors.ts'
 import { Health } from './health.ts'
+import { sendJson } from './json-reply.ts'
 import { createLogger, type LogSink } from './log.ts'
 import { type ServeOptions, type ServeSettings, settingsOf } from './options.ts'
 import type { Context } from './tgi/context.ts'
@@ -72,7 +73,7 @@ function answerError(error: unknown, request: FastifyRequest, reply: FastifyRepl
   const { status, body } = answerOf(error)
   if (status === 422 || status === 429) request.log.info(body.error)
   else request.log.error(error)
-  return reply.code(status).type('application/json').send(JSON.stringify(body))
+  return sendJson(reply.code(status), JSON.stringify(body))
 }
 
 /** The refusals of our own door and those of the framework below it. */

@@ -5,7 +5,7 @@ import type { GenerateOptions, Generation, LLM, StreamEvent, Token } from '../..
 
 const maxTotalTokens = 64
 const contextWords = 32
-const promptLogprobs = [null, -1, -0.5]
+const promptLogprobs: readonly (number | null)[] = [null, -1, -0.5]
 
 /**
  * A language model for tests of the protocol: no weights, every answer known. A prompt's words are its tokens, and its
@@ -94,7 +94,12 @@ export class ScriptedLLM implements LLM {
 
   #final(prompt: string, options: GenerateOptions, tokens: readonly Token[], seed: bigint | null): Generation {
     const words = prompt.split(' ')
-    const prefill = words.map((text, id) => ({ id, text, logprob: promptLogprobs[id] ?? -0.25, special: false }))
+    const prefill = words.map((text, id) => ({
+      id,
+      text,
+      logprob: id < promptLogprobs.length ? promptLogprobs[id]! : -0.25,
+      special: false,
+    }))
     return {
       text: (options.returnFullText ? prompt : '') + tokens.map((t) => t.text).join(''),
       finishReason: 'length',

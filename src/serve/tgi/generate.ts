@@ -24,7 +24,7 @@ export async function generate(
     const result = await bestOf(llm, body, count, disconnectSignal(reply.raw))
     const headers = generationHeaders(result.winner, body.inputs, performance.now() - start, settings.computeType)
     request.log.info(headers, 'generated')
-    reply.headers(headers).type('application/json')
+    reply.headers(headers)
     return generateJson(responseOf(body, result))
   } finally {
     release()

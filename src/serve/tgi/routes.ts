@@ -7,6 +7,7 @@ import {
 } from '../../wire/tgi.ts'
 import { compile } from '../../wire/validate.ts'
 import { readBody, requireJson } from '../body.ts'
+import { sendJson } from '../json-reply.ts'
 import type { Context } from './context.ts'
 import { generate } from './generate.ts'
 import { infoOf } from './info.ts'
@@ -18,7 +19,7 @@ const readCompat: (text: string) => CompatGenerateRequest = compile(CompatGenera
 /** The native routes. */
 export function tgiRoutes(app: FastifyInstance, context: Context): void {
   app.post('/generate', { onRequest: requireJson }, async (request, reply) =>
-    generate(context, readBody(request.body, readGenerate), request, reply),
+    sendJson(reply, await generate(context, readBody(request.body, readGenerate), request, reply)),
   )
   app.post('/generate_stream', { onRequest: requireJson }, async (request, reply) =>
     stream(context, readBody(request.body, readGenerate), request, reply),
@@ -26,10 +27,10 @@ export function tgiRoutes(app: FastifyInstance, context: Context): void {
   app.post('/', { onRequest: requireJson }, async (request, reply) => {
     const body = withFullText(readBody(request.body, readCompat), context)
     if (body.stream) return stream(context, body, request, reply)
-    return `[${await generate(context, body, request, reply)}]`
+    return sendJson(reply, `[${await generate(context, body, request, reply)}]`)
   })
   const info = JSON.stringify(infoOf(context))
-  app.get('/info', async (_request, reply) => reply.type('application/json').send(info))
+  app.get('/info', async (_request, reply) => sendJson(reply, info))
 }
 
 /** `POST /` repeats the prompt unless told not to, where the model is one that continues text or nobody knows. */
