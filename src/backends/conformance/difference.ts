@@ -83,7 +83,7 @@ const penalize: Compare = (c) =>
   })
 
 const linear: Compare = (c) => {
-  const slack = linearSlack(c.instruction, c.expected['x'] as Matrix, c.expected['weight'] as Matrix)
+  const slack = linearSlack(c.expected['x'] as Matrix, c.expected['weight'] as Matrix)
   return byElement(c, 'out', (row) => {
     const ofRow = slack(row)
     return (_, column, expected) => ofRow(column) + tolerances.element * Math.abs(expected)

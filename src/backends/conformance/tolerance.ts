@@ -1,5 +1,3 @@
-import type { Instruction } from '../../graph/program.ts'
-import type { FormatName } from '../../tensor/format.ts'
 import { type Matrix, rowOf } from '../reference/operand.ts'
 
 /** One unit in the last place of float32, relative. */
@@ -24,14 +22,9 @@ export const tolerances = {
   logprob: 128 * ulp,
   /** Cumulative probability: how near a border counts as on it. */
   mass: 16 * ulp,
-  /** Products in float32: share of |x| |w|, the most that a product can be. */
-  product: 16 * ulp,
-  /** Products in whole numbers: x itself is rounded to 8 bits, which errs at random; share of |x| |w| / sqrt(columns). */
-  integerProduct: 0.04,
+  /** Products: share of |x| |w|, the most that a product can be. A running sum in float32 errs as a random walk. */
+  product: (columns: number) => (8 + Math.sqrt(columns) / 2) * ulp,
 } as const
-
-/** Formats that a backend may multiply in whole numbers, after rounding x to 8 bits. */
-const quantized = (format: FormatName): boolean => format !== 'f32' && format !== 'f16' && format !== 'bf16'
 
 function norm(row: Float32Array): number {
   let squares = 0
@@ -40,9 +33,8 @@ function norm(row: Float32Array): number {
 }
 
 /** How far `linear` may be off: by row, then by column. Lengths of x and of the weight's row bound their product. */
-export function linearSlack(i: Instruction, x: Matrix, weight: Matrix): (row: number) => (column: number) => number {
-  const integers = quantized(i.places['weight']!.format)
-  const share = integers ? tolerances.integerProduct / Math.sqrt(x.width) : tolerances.product
+export function linearSlack(x: Matrix, weight: Matrix): (row: number) => (column: number) => number {
+  const share = tolerances.product(x.width)
   const norms = Array.from({ length: weight.rows }, (_, n) => norm(rowOf(weight, n)))
   return (row) => {
     const length = norm(rowOf(x, row))

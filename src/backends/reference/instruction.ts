@@ -3,7 +3,7 @@ import type { Instruction } from '../../graph/program.ts'
 import type { Domain } from '../../ops/domain.ts'
 import type { Frame } from '../../ops/frame.ts'
 import { opShape } from '../../ops/table.ts'
-import type { Operands, Step } from './operand.ts'
+import type { Attributes, Operands, Step } from './operand.ts'
 import { referenceOps } from './ops.ts'
 
 /** A step gives the event loop a turn when it has held it this long. */
@@ -43,12 +43,23 @@ function sliceOf({ op, places, attributes }: Instruction): number {
   return Math.max(1, Math.min(SLICE_ROWS, Math.floor(SLICE_FLOPS / Math.max(1, flops))))
 }
 
+/** Attribute values as a compiled program holds them: numbers that are not whole are float32. */
+function attributesOf({ op, attributes }: Instruction): Attributes {
+  const types = opShape(op).attributes
+  const entries = Object.entries(attributes).map(([name, v]) => [
+    name,
+    types[name] === 'f32' ? Math.fround(Number(v)) : v,
+  ])
+  return Object.fromEntries(entries)
+}
+
 /** Runs one instruction over all rows of the step. */
 export async function runInstruction(i: Instruction, operands: Operands, step: Step, turns: Turns): Promise<void> {
   const rows = rowsIn(step.frame, domainOf(i))
   const slice = sliceOf(i)
+  const attributes = attributesOf(i)
   for (let from = 0; from < rows; from += slice) {
-    referenceOps[i.op](operands, i.attributes, step, from, Math.min(from + slice, rows))
+    referenceOps[i.op](operands, attributes, step, from, Math.min(from + slice, rows))
     await turns.give()
   }
 }

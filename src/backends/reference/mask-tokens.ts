@@ -9,7 +9,8 @@ export function maskTokens(o: { logits: Matrix; out: Matrix }, _a: object, step:
     if (frame.sampleMasks[s]! < 0 || frame.sampleTargets[s]! >= 0) continue
     const words = frame.masks.subarray(frame.sampleMasks[s]! * maskWords(limits))
     for (let id = 0; id < out.length; id++) {
-      if (((words[id >>> 5]! >>> (id & 31)) & 1) === 0) out[id] = Number.NEGATIVE_INFINITY
+      const allowed = id < limits.vocabulary && ((words[id >>> 5]! >>> (id & 31)) & 1) === 1
+      if (!allowed) out[id] = Number.NEGATIVE_INFINITY
     }
   }
 }

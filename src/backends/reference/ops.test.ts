@@ -226,14 +226,14 @@ test('warp: temperature divides; top-k keeps ties', () => {
   )
 })
 
-test('warp: top-p removes cumulative mass up to 1 - p, keeps the likeliest, drops later ids of equals first', () => {
+test('warp: top-p removes cumulative mass up to 1 - p, keeps the likeliest, drops earlier ids of equals first', () => {
   const p = (row: number[], share: number) => keptBy(row, (f) => f.topP.fill(share))
   assert.deepEqual(p(ln(0.1, 0.4, 0.3, 0.2), 0.75), [1, 2, 3])
   assert.deepEqual(p(ln(0.1, 0.4, 0.3, 0.2), 0.65), [1, 2])
   assert.deepEqual(p(ln(0.1, 0.4, 0.3, 0.2), 0.001), [1])
   // Exactly 1 - p is removed too.
-  assert.deepEqual(p([0, 0, 0, 0], 0.5), [0, 1])
-  assert.deepEqual(p([0, 0, 0, 0], 0.01), [0])
+  assert.deepEqual(p([0, 0, 0, 0], 0.5), [2, 3])
+  assert.deepEqual(p([0, 0, 0, 0], 0.01), [3])
 })
 
 test('warp: typical-p keeps what is nearest the entropy, with the token that crosses the mass', () => {

@@ -9,12 +9,15 @@ type TableAttributes = {
   base: number
 }
 
-/** Frequencies of the NTK rule for a rope length beyond the trained one ("dynamic" rope scaling). */
+/**
+ * Frequencies of the NTK rule for a rope length beyond the trained one ("dynamic" rope scaling). Rounded to float32
+ * where transformers rounds: a far position multiplies what a frequency is off by.
+ */
 export function dynamicFrequencies(pairs: number, length: number, a: TableAttributes): Float32Array {
   const dimensions = 2 * pairs
   const stretch = (a.dynamicFactor * length) / a.threshold - (a.dynamicFactor - 1)
-  const base = a.base * stretch ** (dimensions / (dimensions - 2))
-  return Float32Array.from({ length: pairs }, (_, i) => base ** ((-2 * i) / dimensions))
+  const base = Math.fround(a.base * stretch ** (dimensions / (dimensions - 2)))
+  return Float32Array.from({ length: pairs }, (_, i) => 1 / Math.fround(base ** Math.fround((2 * i) / dimensions)))
 }
 
 function frequenciesFor(table: Matrix, length: number, a: TableAttributes): Float32Array {

@@ -34,13 +34,23 @@ export function toHalf(x: number): number {
 
 const BLOCK = 32
 
-/** Blocks of 32 as q8_0 keeps them: a half scale, and whole multiples of it up to 127. */
+/** Nearest whole number, halves away from zero. */
+const nearestAway = (x: number): number => Math.sign(x) * Math.floor(Math.abs(x) + 0.5)
+
+/**
+ * Blocks of 32 as q8_0 keeps them: a half scale, and whole multiples of it up to 127. Every step in float32, as
+ * backends do it, so that no multiple differs: one step would be more than the tolerance of a product.
+ */
 function toQ8Blocks(values: Float32Array): void {
   for (let b = 0; b < values.length; b += BLOCK) {
     const block = values.subarray(b, b + BLOCK)
-    const exact = block.reduce((max, x) => Math.max(max, Math.abs(x)), 0) / 127
-    const scale = toHalf(exact)
-    for (let i = 0; i < block.length; i++) block[i] = exact > 0 ? nearest(block[i]! / exact) * scale : 0
+    const greatest = block.reduce((max, x) => Math.max(max, Math.abs(x)), 0)
+    const scale = toHalf(Math.fround(greatest / 127))
+    const inverse = scale > 0 ? Math.fround(1 / scale) : 0
+    for (let i = 0; i < block.length; i++) {
+      const multiple = nearestAway(Math.fround(block[i]! * inverse))
+      block[i] = Math.max(-127, Math.min(127, multiple)) * scale
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 import { type Matrix, rowOf, type Step } from './operand.ts'
-import { descendingIds, logProbability, massOf } from './softmax.ts'
+import { logProbability, massOf } from './softmax.ts'
 
 const removed = Number.NEGATIVE_INFINITY
 
@@ -11,24 +11,24 @@ export function keepTopK(logits: Float32Array, k: number): void {
 }
 
 /**
- * From the least likely up, removes tokens while their cumulative mass is at most 1 - p; the likeliest always stays.
- * Of equal logits the later id goes first, so that what stays agrees with "first wins ties".
+ * From the least likely up, equal ones by ascending id, removes tokens while their cumulative mass is at most 1 - p;
+ * the last always stays.
  */
 export function keepTopP(logits: Float32Array, p: number): void {
   const mass = massOf(logits)
   if (p >= 1 || !mass) return
-  const ids = descendingIds(logits)
+  const ids = Uint32Array.from(logits, (_, i) => i).sort((a, b) => logits[a]! - logits[b]! || a - b)
   let cumulative = 0
-  for (let i = ids.length - 1; i > 0; i--) {
-    cumulative += Math.exp(logits[ids[i]!]! - mass.max)
+  for (const id of ids.subarray(0, -1)) {
+    cumulative += Math.exp(logits[id]! - mass.max)
     if (cumulative / mass.total > 1 - p) return
-    logits[ids[i]!] = removed
+    logits[id] = removed
   }
 }
 
 /**
  * Locally typical sampling (Meister, Pimentel, Wiher and Cotterell 2022): keeps the tokens whose surprise is nearest
- * the row's entropy, until `m` of the mass is in; tokens as near as the last one stay too.
+ * the row's entropy, until `m` of the mass is in; tokens as near as the last one, in float32, stay too.
  */
 export function keepTypical(logits: Float32Array, m: number): void {
   const mass = massOf(logits)
@@ -36,7 +36,7 @@ export function keepTypical(logits: Float32Array, m: number): void {
   const logp = Float64Array.from(logits, (l) => logProbability(l, mass))
   let entropy = 0
   for (const l of logp) if (l !== removed) entropy -= Math.exp(l) * l
-  const distance = logp.map((l) => Math.abs(-l - entropy))
+  const distance = Float32Array.from(logp, (l) => Math.abs(-l - entropy))
   const ids = Uint32Array.from(logits, (_, i) => i).sort((a, b) => distance[a]! - distance[b]! || a - b)
   let last = 0
   for (let c = Math.exp(logp[ids[0]!]!); c < m && last < ids.length - 1; ) c += Math.exp(logp[ids[++last]!]!)
