@@ -1,0 +1,239 @@
+#include "formats.h"
+
+#include <math.h>
+#include <string.h>
+
+namespace loquent {
+
+namespace {
+
+uint16_t word(const uint8_t* p) { return static_cast<uint16_t>(p[0] | p[1] << 8); }
+float half(const uint8_t* p) { return halfToFloat(word(p)); }
+
+float bitsToFloat(uint32_t bits) {
+  float f;
+  memcpy(&f, &bits, 4);
+  return f;
+}
+
+uint32_t floatToBits(float f) {
+  uint32_t bits;
+  memcpy(&bits, &f, 4);
+  return bits;
+}
+
+// Every decoder below turns one block into floats. Layouts: the GGUF format document.
+
+void q8_0(const uint8_t* b, float* y) {
+  const float d = half(b);
+  for (int i = 0; i < 32; i++) y[i] = static_cast<float>(static_cast<int8_t>(b[2 + i])) * d;
+}
+
+void q4_0(const uint8_t* b, float* y) {
+  const float d = half(b);
+  for (int i = 0; i < 16; i++) {
+    y[i] = static_cast<float>((b[2 + i] & 15) - 8) * d;
+    y[i + 16] = static_cast<float>((b[2 + i] >> 4) - 8) * d;
+  }
+}
+
+void q4_1(const uint8_t* b, float* y) {
+  const float d = half(b), m = half(b + 2);
+  for (int i = 0; i < 16; i++) {
+    y[i] = static_cast<float>(b[4 + i] & 15) * d + m;
+    y[i + 16] = static_cast<float>(b[4 + i] >> 4) * d + m;
+  }
+}
+
+/** The fifth bits of 32 elements stand in one word. */
+int fifth(const uint8_t* bits, int i) { return (bits[i / 8] >> (i % 8) & 1) << 4; }
+
+void q5_0(const uint8_t* b, float* y) {
+  const float d = half(b);
+  const uint8_t* high = b + 2;
+  const uint8_t* low = b + 6;
+  for (int i = 0; i < 16; i++) {
+    y[i] = static_cast<float>(((low[i] & 15) | fifth(high, i)) - 16) * d;
+    y[i + 16] = static_cast<float>(((low[i] >> 4) | fifth(high, i + 16)) - 16) * d;
+  }
+}
+
+void q5_1(const uint8_t* b, float* y) {
+  const float d = half(b), m = half(b + 2);
+  const uint8_t* high = b + 4;
+  const uint8_t* low = b + 8;
+  for (int i = 0; i < 16; i++) {
+    y[i] = static_cast<float>((low[i] & 15) | fifth(high, i)) * d + m;
+    y[i + 16] = static_cast<float>((low[i] >> 4) | fifth(high, i + 16)) * d + m;
+  }
+}
+
+void q2_k(const uint8_t* b, float* y) {
+  const uint8_t* scales = b;
+  const uint8_t* quants = b + 16;
+  const float d = half(b + 80), m = half(b + 82);
+  for (int i = 0; i < 256; i++) {
+    // 128 elements share 32 bytes, two bits each; a scale serves 16.
+    const int q = quants[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2) & 3;
+    const uint8_t s = scales[i / 16];
+    y[i] = d * static_cast<float>(s & 15) * static_cast<float>(q) - m * static_cast<float>(s >> 4);
+  }
+}
+
+void q3_k(const uint8_t* b, float* y) {
+  const uint8_t* high = b;
+  const uint8_t* low = b + 32;
+  const uint8_t* packed = b + 96;
+  const float d = half(b + 108);
+  int scales[16];
+  for (int i = 0; i < 16; i++) {
+    const int four = i < 8 ? packed[i] & 15 : packed[i - 8] >> 4;
+    const int two = packed[8 + i % 4] >> (i / 4 * 2) & 3;
+    scales[i] = (four | two << 4) - 32;
+  }
+  for (int i = 0; i < 256; i++) {
+    const int q = low[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2) & 3;
+    const int top = high[i % 32] >> (i / 32) & 1;
+    y[i] = d * static_cast<float>(scales[i / 16]) * static_cast<float>(q - (top ? 0 : 4));
+  }
+}
+
+/** Six-bit scale and minimum of the group `j` of a q4_k or q5_k block. */
+void scaleAndMinimum(const uint8_t* s, int j, int& scale, int& minimum) {
+  if (j < 4) {
+    scale = s[j] & 63;
+    minimum = s[j + 4] & 63;
+  } else {
+    scale = (s[j + 4] & 15) | s[j - 4] >> 6 << 4;
+    minimum = s[j + 4] >> 4 | s[j] >> 6 << 4;
+  }
+}
+
+void q45_k(const uint8_t* b, const uint8_t* high, const uint8_t* low, float* y) {
+  const float d = half(b), m = half(b + 2);
+  for (int j = 0; j < 8; j++) {
+    int scale, minimum;
+    scaleAndMinimum(b + 4, j, scale, minimum);
+    const float s = d * static_cast<float>(scale), o = m * static_cast<float>(minimum);
+    for (int i = 0; i < 32; i++) {
+      int q = low[j / 2 * 32 + i] >> (j % 2 * 4) & 15;
+      if (high) q |= (high[i] >> j & 1) << 4;
+      y[j * 32 + i] = s * static_cast<float>(q) - o;
+    }
+  }
+}
+
+void q4_k(const uint8_t* b, float* y) { q45_k(b, nullptr, b + 16, y); }
+void q5_k(const uint8_t* b, float* y) { q45_k(b, b + 16, b + 48, y); }
+
+void q6_k(const uint8_t* b, float* y) {
+  const uint8_t* low = b;
+  const uint8_t* high = b + 128;
+  const uint8_t* scales = b + 192;
+  const float d = half(b + 208);
+  for (int i = 0; i < 256; i++) {
+    const int within = i % 128, group = within / 32, lane = i % 32;
+    const int l = low[i / 128 * 64 + group % 2 * 32 + lane] >> (group / 2 * 4) & 15;
+    const int h = high[i / 128 * 32 + lane] >> (group * 2) & 3;
+    const float s = d * static_cast<float>(static_cast<int8_t>(scales[i / 16]));
+    y[i] = s * static_cast<float>((l | h << 4) - 32);
+  }
+}
+
+using Decode = void (*)(const uint8_t*, float*);
+
+Decode blockDecoder(Format format) {
+  switch (format) {
+    case Format::q8_0: return q8_0;
+    case Format::q4_0: return q4_0;
+    case Format::q4_1: return q4_1;
+    case Format::q5_0: return q5_0;
+    case Format::q5_1: return q5_1;
+    case Format::q2_k: return q2_k;
+    case Format::q3_k: return q3_k;
+    case Format::q4_k: return q4_k;
+    case Format::q5_k: return q5_k;
+    case Format::q6_k: return q6_k;
+    default: return nullptr;
+  }
+}
+
+void encodeQ8(const float* x, uint8_t* b) {
+  float most = 0;
+  for (int i = 0; i < 32; i++) most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
+  const uint16_t scale = floatToHalf(most / 127);
+  const float d = halfToFloat(scale);
+  const float inverse = d > 0 ? 1 / d : 0;
+  memcpy(b, &scale, 2);
+  for (int i = 0; i < 32; i++) {
+    const float q = roundf(x[i] * inverse);
+    b[2 + i] = static_cast<uint8_t>(static_cast<int8_t>(q > 127 ? 127 : q < -127 ? -127 : q));
+  }
+}
+
+}  // namespace
+
+float halfToFloat(uint16_t h) {
+  const uint32_t sign = static_cast<uint32_t>(h & 0x8000) << 16, exponent = h >> 10 & 31, mantissa = h & 1023;
+  if (exponent == 31) return bitsToFloat(sign | 0x7f800000 | mantissa << 13);
+  if (exponent == 0) {
+    const float magnitude = static_cast<float>(mantissa) * 5.9604644775390625e-8f;
+    return sign ? -magnitude : magnitude;
+  }
+  return bitsToFloat(sign | (exponent + 112) << 23 | mantissa << 13);
+}
+
+uint16_t floatToHalf(float value) {
+  const uint32_t bits = floatToBits(value);
+  const uint16_t sign = static_cast<uint16_t>(bits >> 16 & 0x8000);
+  const uint32_t magnitude = bits & 0x7fffffff;
+  if (magnitude > 0x7f800000) return sign | 0x7e00;
+  if (magnitude >= 0x477ff000) return sign | 0x7c00;
+  if (magnitude < 0x38800000) {
+    // Subnormal: adding 0.5 aligns the last bit that stays with the last of the float, and rounds to even.
+    return sign | static_cast<uint16_t>(floatToBits(bitsToFloat(magnitude) + 0.5f) - 0x3f000000);
+  }
+  return sign | static_cast<uint16_t>((magnitude + 0xfff + (magnitude >> 13 & 1) - 0x38000000) >> 13);
+}
+
+uint16_t floatToBrain(float value) {
+  const uint32_t bits = floatToBits(value);
+  if ((bits & 0x7fffffff) > 0x7f800000) return static_cast<uint16_t>(bits >> 16 | 0x40);
+  return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+int64_t formatBytes(Format format, int64_t elements) {
+  const FormatShape& shape = formatShapes[static_cast<int>(format)];
+  return elements / shape.elementsPerBlock * shape.bytesPerBlock;
+}
+
+void decode(Format format, const uint8_t* from, float* to, int64_t elements) {
+  if (format == Format::f32) {
+    memcpy(to, from, static_cast<size_t>(elements) * 4);
+  } else if (format == Format::f16) {
+    for (int64_t i = 0; i < elements; i++) to[i] = half(from + 2 * i);
+  } else if (format == Format::bf16) {
+    for (int64_t i = 0; i < elements; i++) to[i] = bitsToFloat(static_cast<uint32_t>(word(from + 2 * i)) << 16);
+  } else {
+    const Decode block = blockDecoder(format);
+    const FormatShape& shape = formatShapes[static_cast<int>(format)];
+    for (int64_t i = 0; i < elements; i += shape.elementsPerBlock, from += shape.bytesPerBlock) block(from, to + i);
+  }
+}
+
+bool encodable(Format format) { return static_cast<int>(format) <= static_cast<int>(Format::q8_0); }
+
+void encode(Format format, const float* from, uint8_t* to, int64_t elements) {
+  if (format == Format::f32) {
+    memcpy(to, from, static_cast<size_t>(elements) * 4);
+  } else if (format == Format::q8_0) {
+    for (int64_t i = 0; i < elements; i += 32) encodeQ8(from + i, to + i / 32 * 34);
+  } else {
+    for (int64_t i = 0; i < elements; i++) {
+      const uint16_t bits = format == Format::f16 ? floatToHalf(from[i]) : floatToBrain(from[i]);
+      memcpy(to + 2 * i, &bits, 2);
+    }
+  }
+}
+
+}  // namespace loquent

@@ -1,0 +1,135 @@
+#include "pack.h"
+
+#include <string.h>
+
+#include <stdexcept>
+#include <string>
+
+#include "formats.h"
+#include "kernel.h"
+
+namespace loquent {
+
+namespace {
+
+constexpr int64_t rowsPerTask = 64;
+constexpr size_t scratchBytes = panelColumns * formatPiece * (4 + 4);
+
+struct Row {
+  const uint8_t* data;
+  Format format;
+};
+
+Row rowOf(const Packing& p, int64_t row) {
+  for (const Part& part : p.parts) {
+    if (row < part.rows) return {part.data + row * formatBytes(part.format, p.columns), part.format};
+    row -= part.rows;
+  }
+  return {nullptr, Format::f32};
+}
+
+/** Elements `[from, from + count)` of a row in the format of the packing: as stored, or by way of float32. */
+void convert(const Packing& p, Row row, int64_t from, int64_t count, uint8_t* to) {
+  const uint8_t* stored = row.data + formatBytes(row.format, from);
+  if (row.format == p.format) {
+    memcpy(to, stored, static_cast<size_t>(formatBytes(p.format, count)));
+    return;
+  }
+  float values[formatPiece];
+  decode(row.format, stored, values, count);
+  encode(p.format, values, to, count);
+}
+
+void packRows(void* context, int32_t task, uint8_t*) {
+  const Packing& p = *static_cast<const Packing*>(context);
+  const int64_t bytes = formatBytes(p.format, p.columns);
+  const int64_t end = (task + 1) * rowsPerTask < p.rows ? (task + 1) * rowsPerTask : p.rows;
+  for (int64_t r = task * rowsPerTask; r < end; r++) {
+    for (int64_t c = 0; c < p.columns; c += formatPiece) {
+      const int64_t count = p.columns - c < formatPiece ? p.columns - c : formatPiece;
+      convert(p, rowOf(p, r), c, count, p.to + r * bytes + formatBytes(p.format, c));
+    }
+  }
+}
+
+template <typename T>
+void transpose(const uint8_t* piece, int64_t pieceBytes, int64_t count, uint8_t* to) {
+  for (int64_t k = 0; k < count; k++) {
+    T* line = reinterpret_cast<T*>(to) + k * panelColumns;
+    for (int64_t n = 0; n < panelColumns; n++) memcpy(line + n, piece + n * pieceBytes + k * static_cast<int64_t>(sizeof(T)), sizeof(T));
+  }
+}
+
+/** Blocks of 32: the scales of 64 columns, then for each element its 64 columns. */
+void transposeQ8(const uint8_t* piece, int64_t pieceBytes, int64_t count, uint8_t* to) {
+  for (int64_t block = 0; block < count / 32; block++, to += panelColumns * 34) {
+    for (int64_t n = 0; n < panelColumns; n++) {
+      const uint8_t* b = piece + n * pieceBytes + block * 34;
+      memcpy(to + 2 * n, b, 2);
+      for (int64_t k = 0; k < 32; k++) to[panelColumns * (2 + k) + n] = b[2 + k];
+    }
+  }
+}
+
+void packPanel(void* context, int32_t task, uint8_t* scratch) {
+  const Packing& p = *static_cast<const Packing*>(context);
+  const int64_t first = static_cast<int64_t>(task) * panelColumns;
+  uint8_t* panel = p.to + first * formatBytes(p.format, p.columns);
+  for (int64_t c = 0; c < p.columns; c += formatPiece) {
+    const int64_t count = p.columns - c < formatPiece ? p.columns - c : formatPiece;
+    const int64_t pieceBytes = formatBytes(p.format, count);
+    for (int64_t n = 0; n < panelColumns; n++) {
+      uint8_t* piece = scratch + n * pieceBytes;
+      if (first + n < p.rows) {
+        convert(p, rowOf(p, first + n), c, count, piece);
+      } else {
+        memset(piece, 0, static_cast<size_t>(pieceBytes));
+      }
+    }
+    uint8_t* to = panel + panelColumns * formatBytes(p.format, c);
+    if (p.format == Format::f32) transpose<uint32_t>(scratch, pieceBytes, count, to);
+    else if (p.format == Format::q8_0) transposeQ8(scratch, pieceBytes, count, to);
+    else transpose<uint16_t>(scratch, pieceBytes, count, to);
+  }
+}
+
+[[noreturn]] void refuse(const std::string& reason) { throw std::runtime_error("upload: " + reason); }
+
+bool wholeBlocks(Format format, int64_t columns) {
+  const int32_t id = static_cast<int32_t>(format);
+  return id >= 0 && id < formatCount && columns % formatShapes[id].elementsPerBlock == 0;
+}
+
+}  // namespace
+
+int64_t packedBytes(Format format, Layout layout, int64_t rows, int64_t columns) {
+  const int64_t padded = layout == Layout::panels ? (rows + panelColumns - 1) / panelColumns * panelColumns : rows;
+  return padded * formatBytes(format, columns);
+}
+
+void checkPacking(const Packing& p, int64_t bytesAvailable, const std::vector<int64_t>& partBytes) {
+  if (p.rows <= 0 || p.columns <= 0 || p.rows > INT32_MAX || p.columns > INT32_MAX) refuse("the weight is empty");
+  if (!wholeBlocks(p.format, p.columns)) refuse("a row is not whole blocks of the target format");
+  if (p.layout != Layout::rows && p.layout != Layout::panels) refuse("unknown layout");
+  if (p.layout == Layout::panels && !encodable(p.format)) refuse("no panels of this format");
+  if (packedBytes(p.format, p.layout, p.rows, p.columns) > bytesAvailable) refuse("the weight does not fit its place");
+  int64_t rows = 0;
+  for (size_t i = 0; i < p.parts.size(); i++) {
+    const Part& part = p.parts[i];
+    if (!wholeBlocks(part.format, p.columns)) refuse("a stored row is not whole blocks");
+    if (part.format != p.format && !encodable(p.format)) refuse("cannot convert to the target format");
+    if (part.rows < 0 || partBytes[i] != part.rows * formatBytes(part.format, p.columns)) refuse("a part has the wrong size");
+    rows += part.rows;
+  }
+  if (rows != p.rows) refuse("the parts are " + std::to_string(rows) + " rows of " + std::to_string(p.rows));
+}
+
+void pack(const Packing& p, Pool& pool) {
+  const bool panels = p.layout == Layout::panels;
+  const int64_t perTask = panels ? panelColumns : rowsPerTask;
+  pool.reserveScratch(scratchBytes);
+  const int32_t tasks = static_cast<int32_t>((p.rows + perTask - 1) / perTask);
+  pool.run(tasks, panels ? packPanel : packRows, const_cast<Packing*>(&p));
+}
+
+}  // namespace loquent

@@ -1,0 +1,189 @@
+#include "plan.h"
+
+#include <stdexcept>
+#include <string>
+
+#include "check.h"
+
+namespace loquent {
+
+namespace {
+
+[[noreturn]] void refuse(const std::string& reason) { throw std::runtime_error("program refused: " + reason); }
+
+constexpr size_t fixedWords = sizeof(ProgramHeader) / 4 + fieldCount;
+constexpr size_t cacheWords = sizeof(CacheRecord) / 4;
+
+int64_t bytesOfLines(int32_t lines) { return static_cast<int64_t>(lines) * lineBytes; }
+
+void needSpace(const std::shared_ptr<Memory>& memory, int32_t lines, const char* name) {
+  const int64_t have = memory ? static_cast<int64_t>(memory->bytes()) : 0;
+  if (lines < 0 || bytesOfLines(lines) > have) refuse(std::string("the ") + name + " arena is too small");
+}
+
+/** Entries of each field by the limits; the twin of src/ops/frame.ts, checked by the offsets it sends. */
+void checkLimits(const Limits& l) {
+  const bool positive = l.tokens > 0 && l.sequences > 0 && l.samples > 0 && l.context > 0 && l.blocks > 0 && l.vocabulary > 0;
+  if (!positive || l.topTokens < 0 || l.masks < 0) refuse("a limit is not positive");
+  if (l.blockSize != keyTile) refuse("a KV block does not hold " + std::to_string(keyTile) + " tokens");
+}
+
+}  // namespace
+
+Plan::Plan(std::vector<int32_t> words, Arenas arenas, const KernelSet& set) : words_(std::move(words)), arenas_(std::move(arenas)) {
+  if (words_.size() < fixedWords) refuse("it is cut short");
+  header_ = reinterpret_cast<const ProgramHeader*>(words_.data());
+  const ProgramHeader& h = *header_;
+  if (h.magic != programMagic) refuse("it is not an encoded program");
+  if (h.hash != tableHash) refuse("the addon was built from another op table; build it again (npm run build)");
+  if (h.words != static_cast<int64_t>(words_.size()) || h.instructions < 0 || h.caches < 0) refuse("it is cut short");
+  if (fixedWords + static_cast<size_t>(h.caches) * cacheWords > words_.size()) refuse("it is cut short");
+  checkLimits(h.limits);
+  needSpace(arenas_.weights, h.weightLines, "weights");
+  needSpace(arenas_.activations, h.activationLines, "activations");
+  needSpace(arenas_.cache, h.cacheLines, "cache");
+  fields_ = words_.data() + sizeof(ProgramHeader) / 4;
+  if (h.frameLines < 0) refuse("the frame is too small");
+  frameBytes_ = static_cast<size_t>(bytesOfLines(h.frameLines));
+  for (int32_t f = 0; f < fieldCount; f++) {
+    const int32_t next = f + 1 < fieldCount ? fields_[f + 1] : h.frameLines;
+    if (fields_[f] < 0 || fields_[f] > next) refuse("frame fields overlap");
+  }
+  readCaches(fields_ + fieldCount);
+  const int32_t* records = fields_ + fieldCount + static_cast<size_t>(h.caches) * cacheWords;
+  readInstructions(records, words_.data() + words_.size(), h.instructions, set);
+}
+
+void Plan::readCaches(const int32_t* words) {
+  const CacheRecord* record = reinterpret_cast<const CacheRecord*>(words);
+  for (int32_t i = 0; i < header_->caches; i++, record++) {
+    if (record->offset < 0 || record->kvHeads <= 0 || record->headDim <= 0) refuse("a cache has no extent");
+    const int64_t padded = (record->headDim + keyTile - 1) / keyTile * keyTile;
+    const int64_t block = static_cast<int64_t>(record->kvHeads) * (record->headDim + padded) * keyTile * 4;
+    const int64_t end = bytesOfLines(record->offset) + bytesOfLines(record->blockLines) * header_->limits.blocks;
+    if (bytesOfLines(record->blockLines) < block || end > bytesOfLines(header_->cacheLines)) refuse("a cache leaves its arena");
+    caches_.push_back({arenas_.cache->data() + bytesOfLines(record->offset), bytesOfLines(record->blockLines), record->kvHeads, record->headDim});
+  }
+}
+
+void Plan::readInstructions(const int32_t* words, const int32_t* end, int32_t count, const KernelSet& set) {
+  const Bounds bounds = {
+      header_->limits,
+      fields_,
+      {0, bytesOfLines(header_->weightLines), bytesOfLines(header_->activationLines), bytesOfLines(header_->frameLines)},
+      caches_,
+  };
+  for (int32_t i = 0; i < count; i++) {
+    if (end - words < 2) refuse("it is cut short");
+    const OpRule* rule = ruleOf(words[0]);
+    if (!rule) refuse("unknown op " + std::to_string(words[0]));
+    if (words[1] != rule->words || end - words - 2 < rule->words) refuse(std::string(rule->name) + ": wrong length");
+    const int32_t* record = words + 2;
+    checkRecord(*rule, record, bounds);
+    if (static_cast<Op>(rule->id) == Op::embedding) {
+      const int32_t rows = reinterpret_cast<const op::Embedding*>(record)->weight.rows;
+      vocabulary_ = rows < vocabulary_ ? rows : vocabulary_;
+    }
+    const Kernel* kernel = set.kernels[rule->id];
+    const size_t scratch = kernel->scratch(header_->limits, record);
+    scratchBytes_ = scratch > scratchBytes_ ? scratch : scratchBytes_;
+    instructions_.push_back({kernel, record});
+    words = record + rule->words;
+  }
+  if (words != end) refuse("words are left over");
+}
+
+namespace {
+
+/** Reads the frame for the checks below. */
+struct Reader {
+  const Step& step;
+  const int32_t* ints(Field f) const {
+    const int64_t line = step.fields[static_cast<int>(f)];
+    return reinterpret_cast<const int32_t*>(step.base[static_cast<int>(Space::frame)] + line * lineBytes);
+  }
+  void within(Field f, int32_t count, int64_t low, int64_t high, const char* name) const {
+    const int32_t* v = ints(f);
+    for (int32_t i = 0; i < count; i++) {
+      if (v[i] < low || v[i] >= high) throw std::runtime_error(std::string("frame refused: ") + name + " is out of range");
+    }
+  }
+};
+
+void checkSequences(const Reader& read, const Step& s) {
+  const Limits& l = *s.limits;
+  const int32_t* starts = read.ints(Field::queryStarts);
+  const int32_t* positions = read.ints(Field::positions);
+  const int32_t* blocks = read.ints(Field::blockTables);
+  const int64_t perSequence = (l.context + l.blockSize - 1) / l.blockSize;
+  const auto need = [](bool condition, const char* what) {
+    if (!condition) throw std::runtime_error(std::string("frame refused: ") + what);
+  };
+  const int32_t tokens = s.rows[static_cast<int>(Domain::tokens)];
+  need(s.sequences == 0 || (starts[0] == 0 && starts[s.sequences] == tokens), "query ranges do not cover the tokens");
+  for (int32_t q = 0; q < s.sequences; q++) {
+    need(starts[q] <= starts[q + 1] && starts[q] >= 0 && starts[q + 1] <= tokens, "query ranges overlap");
+    int32_t last = -1;
+    for (int32_t t = starts[q]; t < starts[q + 1]; t++) last = positions[t] > last ? positions[t] : last;
+    for (int32_t b = 0; b <= last / l.blockSize && last >= 0; b++) {
+      const int32_t block = blocks[q * perSequence + b];
+      need(block >= 0 && block < l.blocks, "a block table names a block that is not there");
+    }
+  }
+}
+
+}  // namespace
+
+void Plan::checkFrame(const Step& s) const {
+  const Limits& l = *s.limits;
+  const Reader read{s};
+  const int32_t tokens = s.rows[static_cast<int>(Domain::tokens)], samples = s.rows[static_cast<int>(Domain::samples)];
+  const int32_t counts[] = {tokens, s.sequences, samples};
+  const int32_t most[] = {l.tokens, l.sequences, l.samples};
+  for (int i = 0; i < 3; i++) {
+    if (counts[i] < 0 || counts[i] > most[i]) throw std::runtime_error("frame refused: counts are out of range");
+  }
+  read.within(Field::tokenIds, tokens, 0, vocabulary_, "a token id");
+  read.within(Field::positions, tokens, 0, l.context, "a position");
+  if (!caches_.empty()) {
+    read.within(Field::slots, tokens, 0, static_cast<int64_t>(l.blocks) * l.blockSize, "a slot");
+    checkSequences(read, s);
+  }
+  read.within(Field::sampleRows, samples, 0, tokens, "a sample row");
+  read.within(Field::sampleHistory, samples, 0, l.sequences, "a history row");
+  read.within(Field::sampleLengths, samples, 0, static_cast<int64_t>(l.context) + 1, "a history length");
+  read.within(Field::sampleTargets, samples, -1, l.vocabulary, "a target");
+  read.within(Field::sampleMasks, samples, -1, l.masks, "a mask");
+}
+
+bool Plan::run(uint8_t* frame, Pool& pool) const {
+  const int32_t* counts = reinterpret_cast<const int32_t*>(frame + static_cast<int64_t>(fields_[static_cast<int>(Field::counts)]) * lineBytes);
+  const auto data = [](const std::shared_ptr<Memory>& m) { return m ? m->data() : nullptr; };
+  const Step step = {
+      {nullptr, data(arenas_.weights), data(arenas_.activations), frame},
+      fields_,
+      &header_->limits,
+      caches_.data(),
+      {0, counts[0], counts[2]},
+      counts[1],
+      pool.threads(),
+  };
+  checkFrame(step);
+  pool.reserveScratch(scratchBytes_);
+  struct Call {
+    const Step& step;
+    const Instruction* instruction;
+  };
+  for (const Instruction& instruction : instructions_) {
+    Call call = {step, &instruction};
+    const auto task = [](void* context, int32_t index, uint8_t* scratch) {
+      const Call& c = *static_cast<Call*>(context);
+      c.instruction->kernel->run(c.step, c.instruction->record, index, scratch);
+    };
+    pool.run(instruction.kernel->tasks(step, instruction.record), task, &call);
+    if (pool.stopped()) return false;
+  }
+  return true;
+}
+
+}  // namespace loquent

@@ -1,0 +1,52 @@
+// A compiled program: records checked once, then a walk over function pointers.
+#pragma once
+#include <stdint.h>
+
+#include <memory>
+#include <vector>
+
+#include "kernel.h"
+#include "memory.h"
+#include "pool.h"
+
+namespace loquent {
+
+struct Arenas {
+  std::shared_ptr<Memory> weights, activations, cache;
+};
+
+/**
+ * Owns its words and its arenas. The constructor refuses, with std::runtime_error, any record that could touch memory
+ * outside the arenas and the frame; `run` refuses a frame whose indices could.
+ */
+class Plan {
+ public:
+  Plan(std::vector<int32_t> words, Arenas arenas, const KernelSet& set);
+
+  size_t scratchBytes() const { return scratchBytes_; }
+  size_t frameBytes() const { return frameBytes_; }
+  /** Runs one step; returns false when the pool was stopped before the end. */
+  bool run(uint8_t* frame, Pool& pool) const;
+
+ private:
+  struct Instruction {
+    const Kernel* kernel;
+    const int32_t* record;
+  };
+  void readCaches(const int32_t* words);
+  void readInstructions(const int32_t* words, const int32_t* end, int32_t count, const KernelSet& set);
+  void checkFrame(const Step& step) const;
+
+  std::vector<int32_t> words_;
+  Arenas arenas_;
+  const ProgramHeader* header_;
+  const int32_t* fields_;
+  std::vector<Cache> caches_;
+  std::vector<Instruction> instructions_;
+  size_t scratchBytes_ = 0;
+  size_t frameBytes_ = 0;
+  /** Rows of the smallest embedding: ids must be below. */
+  int32_t vocabulary_ = INT32_MAX;
+};
+
+}  // namespace loquent

@@ -1,0 +1,190 @@
+// penalize, maskTokens and warp: what happens to a row of logits before a token is chosen. Twin: backends/reference.
+#include "logits.h"
+
+namespace loquent::LOQUENT_ISA {
+namespace {
+
+LOQUENT_INLINE bool within(int32_t id, int32_t width) { return static_cast<uint32_t>(id) < static_cast<uint32_t>(width); }
+
+/** Penalizes each distinct id of the history once. Counts are cleared only where they are used. */
+void penalizeRow(float* x, int32_t width, const int32_t* ids, int32_t length, float repetition, float frequency, int32_t* counts) {
+  for (int32_t i = 0; i < length; i++) {
+    if (within(ids[i], width)) counts[ids[i]] = 0;
+  }
+  for (int32_t i = 0; i < length; i++) {
+    if (within(ids[i], width)) counts[ids[i]]++;
+  }
+  for (int32_t i = 0; i < length; i++) {
+    const int32_t id = ids[i];
+    if (!within(id, width) || counts[id] == 0) continue;
+    float v = x[id];
+    if (repetition != 1.0f) v = v < 0 ? v * repetition : v / repetition;
+    if (frequency != 0.0f) v = v - frequency * (static_cast<float>(counts[id]) / static_cast<float>(length));
+    x[id] = v;
+    counts[id] = 0;
+  }
+}
+
+int32_t penalizeTasks(const Step& s, const void* record) { return rowsOf(s, as<op::Penalize>(record).logits); }
+
+void runPenalize(const Step& s, const void* record, int32_t row, uint8_t* scratch) {
+  const auto& o = as<op::Penalize>(record);
+  float* out = rowOf(s, o.out, row);
+  carryRow(out, rowOf(s, o.logits, row), o.out.width);
+  if (ints(s, Field::sampleTargets)[row] >= 0) return;
+  const float repetition = floats(s, Field::repetitionPenalty)[row], frequency = floats(s, Field::frequencyPenalty)[row];
+  if (repetition == 1.0f && frequency == 0.0f) return;
+  const int64_t history = ints(s, Field::sampleHistory)[row];
+  const int32_t* ids = ints(s, Field::history) + history * s.limits->context;
+  penalizeRow(out, o.out.width, ids, ints(s, Field::sampleLengths)[row], repetition, frequency, reinterpret_cast<int32_t*>(scratch));
+}
+
+size_t penalizeScratch(const Limits&, const void* record) { return static_cast<size_t>(as<op::Penalize>(record).logits.width) * 4; }
+
+int32_t maskTasks(const Step& s, const void* record) { return rowsOf(s, as<op::MaskTokens>(record).logits); }
+
+void runMask(const Step& s, const void* record, int32_t row, uint8_t*) {
+  const auto& o = as<op::MaskTokens>(record);
+  float* out = rowOf(s, o.out, row);
+  carryRow(out, rowOf(s, o.logits, row), o.out.width);
+  const int32_t mask = ints(s, Field::sampleMasks)[row];
+  if (mask < 0 || ints(s, Field::sampleTargets)[row] >= 0) return;
+  const int32_t words = ceilDiv(s.limits->vocabulary, 32);
+  const uint32_t* allowed = fieldOf<uint32_t>(s, Field::masks) + static_cast<int64_t>(mask) * words;
+  for (int32_t i = 0; i < o.out.width; i++) {
+    const bool keep = i < s.limits->vocabulary && (allowed[i / 32] >> (i % 32) & 1);
+    if (!keep) out[i] = -INFINITY;
+  }
+}
+
+/** Room for a sort of a row: keys with their ids, twice, and the counts of a digit. */
+struct Sorting {
+  uint64_t* items;
+  uint64_t* other;
+  uint32_t* counts;
+  double* mass;
+};
+
+/** Ascending by key; equal keys keep their order, which is that of ids. */
+uint64_t* sortByKey(const Sorting& room, int32_t count) {
+  uint64_t *from = room.items, *to = room.other;
+  for (int pass = 0; pass < 3; pass++) {
+    const int shift = 32 + pass * radixBits;
+    memset(room.counts, 0, radixSize * 4);
+    for (int32_t i = 0; i < count; i++) room.counts[from[i] >> shift & (radixSize - 1)]++;
+    uint32_t before = 0;
+    for (int d = 0; d < radixSize; d++) {
+      const uint32_t here = room.counts[d];
+      room.counts[d] = before;
+      before += here;
+    }
+    for (int32_t i = 0; i < count; i++) to[room.counts[from[i] >> shift & (radixSize - 1)]++] = from[i];
+    uint64_t* swap = from;
+    from = to;
+    to = swap;
+  }
+  return from;
+}
+
+int32_t idOf(uint64_t item) { return static_cast<int32_t>(item & 0xffffffff); }
+
+/** The tokens that are still there, in order of id. */
+int32_t collect(const float* x, int32_t width, uint64_t* items) {
+  int32_t count = 0;
+  for (int32_t i = 0; i < width; i++) {
+    if (x[i] > -INFINITY) items[count++] = static_cast<uint64_t>(orderOf(x[i])) << 32 | static_cast<uint32_t>(i);
+  }
+  return count;
+}
+
+void keepTopK(float* x, int32_t width, int32_t k, uint32_t* counts) {
+  const float threshold = nthGreatest(x, width, least(k, width), counts);
+  for (int32_t i = 0; i < width; i++) {
+    if (x[i] < threshold) x[i] = -INFINITY;
+  }
+}
+
+/** Removes the least likely while their mass, from below, is at most 1 - p; never the last. */
+void keepTopP(float* x, int32_t width, float p, float maximum, const Sorting& room) {
+  const int32_t count = collect(x, width, room.items);
+  exponentials(x, width, maximum, room.mass);
+  const double total = sumOf(room.mass, width);
+  const uint64_t* sorted = sortByKey(room, count);
+  const double limit = (1.0 - static_cast<double>(p)) * total;
+  double sum = 0;
+  for (int32_t i = 0; i + 1 < count; i++) {
+    sum += room.mass[idOf(sorted[i])];
+    if (!(sum <= limit)) return;
+    x[idOf(sorted[i])] = -INFINITY;
+  }
+}
+
+/** Locally typical sampling (Meister et al.): keeps those whose surprise is nearest to the entropy. */
+void keepTypical(float* x, int32_t width, float typical, float maximum, const Sorting& room) {
+  exponentials(x, width, maximum, room.mass);
+  const double total = sumOf(room.mass, width), logTotal = log(total);
+  double entropy = 0;
+  for (int32_t i = 0; i < width; i++) {
+    if (room.mass[i] > 0) entropy -= room.mass[i] / total * (static_cast<double>(x[i]) - maximum - logTotal);
+  }
+  const auto distance = [&](int32_t i) { return static_cast<float>(fabs(-(static_cast<double>(x[i]) - maximum - logTotal) - entropy)); };
+  int32_t count = 0;
+  for (int32_t i = 0; i < width; i++) {
+    if (x[i] > -INFINITY) room.items[count++] = static_cast<uint64_t>(orderOf(distance(i))) << 32 | static_cast<uint32_t>(i);
+  }
+  const uint64_t* sorted = sortByKey(room, count);
+  const double goal = static_cast<double>(typical) * total;
+  double sum = 0;
+  int32_t last = 0;
+  for (; last + 1 < count; last++) {
+    sum += room.mass[idOf(sorted[last])];
+    if (!(sum < goal)) break;
+  }
+  const uint32_t threshold = static_cast<uint32_t>(sorted[last] >> 32);
+  for (int32_t i = last + 1; i < count; i++) {
+    if (static_cast<uint32_t>(sorted[i] >> 32) > threshold) x[idOf(sorted[i])] = -INFINITY;
+  }
+}
+
+int32_t warpTasks(const Step& s, const void* record) { return rowsOf(s, as<op::Warp>(record).logits); }
+
+Sorting roomOf(uint8_t* scratch, int32_t width) {
+  uint64_t* items = reinterpret_cast<uint64_t*>(scratch);
+  double* mass = reinterpret_cast<double*>(items + 2 * static_cast<int64_t>(width));
+  return {items, items + width, reinterpret_cast<uint32_t*>(mass + width), mass};
+}
+
+void runWarp(const Step& s, const void* record, int32_t row, uint8_t* scratch) {
+  const auto& o = as<op::Warp>(record);
+  float* out = rowOf(s, o.out, row);
+  const int32_t width = o.out.width;
+  carryRow(out, rowOf(s, o.logits, row), width);
+  if (ints(s, Field::sampleTargets)[row] >= 0) return;
+  const float temperature = floats(s, Field::temperature)[row], topP = floats(s, Field::topP)[row];
+  const float typical = floats(s, Field::typicalP)[row];
+  const int32_t topK = ints(s, Field::topK)[row];
+  if (temperature != 1.0f) {
+    for (int32_t i = 0; i < width; i++) out[i] = out[i] / temperature;
+  }
+  if (topK <= 0 && !(topP < 1.0f) && !(typical < 1.0f)) return;
+  // A row that is not finite is left as it is: `choose` reports it.
+  const Extent extent = extentOf(out, width);
+  if (!extent.finite) return;
+  const Sorting room = roomOf(scratch, width);
+  if (topK > 0) keepTopK(out, width, topK, room.counts);
+  if (topP < 1.0f) keepTopP(out, width, topP, extent.maximum, room);
+  // The greatest always stays, so the maximum is the same.
+  if (typical < 1.0f) keepTypical(out, width, typical, extent.maximum, room);
+}
+
+size_t warpScratch(const Limits&, const void* record) {
+  return static_cast<size_t>(as<op::Warp>(record).logits.width) * 24 + radixSize * 4;
+}
+
+}  // namespace
+
+extern const Kernel penalize = {penalizeTasks, runPenalize, penalizeScratch};
+extern const Kernel maskTokens = {maskTasks, runMask, noScratch};
+extern const Kernel warp = {warpTasks, runWarp, warpScratch};
+
+}  // namespace loquent::LOQUENT_ISA

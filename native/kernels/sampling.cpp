@@ -1,0 +1,136 @@
+// choose and topTokens. Twin: backends/reference. One row, one piece.
+#include "logits.h"
+
+namespace loquent::LOQUENT_ISA {
+namespace {
+
+struct Draw {
+  uint32_t word[4];
+};
+
+/** Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3"). */
+Draw philox(uint32_t keyLow, uint32_t keyHigh, uint32_t counter) {
+  uint32_t c[4] = {counter, 0, 0, 0};
+  for (int round = 0; round < 10; round++) {
+    const uint64_t a = static_cast<uint64_t>(c[0]) * 0xd2511f53u, b = static_cast<uint64_t>(c[2]) * 0xcd9e8d57u;
+    const uint32_t next[4] = {static_cast<uint32_t>(b >> 32) ^ c[1] ^ keyLow, static_cast<uint32_t>(b),
+                              static_cast<uint32_t>(a >> 32) ^ c[3] ^ keyHigh, static_cast<uint32_t>(a)};
+    memcpy(c, next, sizeof c);
+    keyLow += 0x9e3779b9u;
+    keyHigh += 0xbb67ae85u;
+  }
+  return {{c[0], c[1], c[2], c[3]}};
+}
+
+/** Uniform in [0, 1) with 53 bits. */
+double uniform(const Draw& d) {
+  const uint64_t bits = static_cast<uint64_t>(d.word[0]) << 21 | d.word[1] >> 11;
+  return static_cast<double>(bits) * 0x1p-53;
+}
+
+int32_t firstGreatest(const float* x, int32_t width, float maximum) {
+  for (int32_t i = 0; i < width; i++) {
+    if (x[i] == maximum) return i;
+  }
+  return 0;
+}
+
+int32_t firstBeyond(const double* mass, int32_t width, double goal) {
+  double sum = 0;
+  int32_t last = 0;
+  for (int32_t i = 0; i < width; i++) {
+    sum += mass[i];
+    if (sum > goal) return i;
+    if (mass[i] > 0) last = i;
+  }
+  return last;
+}
+
+int32_t chooseTasks(const Step& s, const void* record) { return rowsOf(s, as<op::Choose>(record).logits); }
+
+void runChoose(const Step& s, const void* record, int32_t row, uint8_t* scratch) {
+  const auto& o = as<op::Choose>(record);
+  const float* x = rowOf(s, o.logits, row);
+  const int32_t width = o.logits.width, target = ints(s, Field::sampleTargets)[row];
+  const Extent extent = extentOf(x, width);
+  const bool good = extent.finite && target < width;
+  ints(s, Field::sampleStatus)[row] = good ? 0 : 1;
+  if (!good) {
+    ints(s, Field::chosen)[row] = target >= 0 ? target : 0;
+    floats(s, Field::chosenLogprobs)[row] = NAN;
+    return;
+  }
+  double* mass = reinterpret_cast<double*>(scratch);
+  exponentials(x, width, extent.maximum, mass);
+  const double total = sumOf(mass, width);
+  int32_t id = target;
+  if (target < 0 && ints(s, Field::sampling)[row]) {
+    const uint32_t low = fieldOf<uint32_t>(s, Field::sampleSeedLow)[row], high = fieldOf<uint32_t>(s, Field::sampleSeedHigh)[row];
+    const Draw draw = philox(low, high, static_cast<uint32_t>(ints(s, Field::sampleLengths)[row]));
+    id = firstBeyond(mass, width, uniform(draw) * total);
+  } else if (target < 0) {
+    id = firstGreatest(x, width, extent.maximum);
+  }
+  ints(s, Field::chosen)[row] = id;
+  const double relative = static_cast<double>(x[id]) - static_cast<double>(extent.maximum);
+  floats(s, Field::chosenLogprobs)[row] = static_cast<float>(relative - log(total));
+}
+
+struct Candidate {
+  float logit;
+  int32_t id;
+};
+
+/** Keeps `list` sorted: greatest first, ties by ascending id (candidates come in that order). */
+int32_t insert(Candidate* list, int32_t count, int32_t limit, Candidate c) {
+  int32_t at = count;
+  while (at > 0 && list[at - 1].logit < c.logit) at--;
+  if (at >= limit) return count;
+  const int32_t kept = least(count, limit - 1);
+  for (int32_t i = kept; i > at; i--) list[i] = list[i - 1];
+  list[at] = c;
+  return kept + 1;
+}
+
+int32_t topTasks(const Step& s, const void* record) { return rowsOf(s, as<op::TopTokens>(record).logits); }
+
+void runTop(const Step& s, const void* record, int32_t row, uint8_t* scratch) {
+  const auto& o = as<op::TopTokens>(record);
+  const float* x = rowOf(s, o.logits, row);
+  const int32_t width = o.logits.width, limit = s.limits->topTokens;
+  const int32_t wanted = least(ints(s, Field::topTokens)[row], least(width, limit));
+  const Extent extent = wanted > 0 ? extentOf(x, width) : Extent{0, false};
+  int32_t& written = ints(s, Field::topCounts)[row];
+  written = 0;
+  if (!extent.finite) return;
+  double* mass = reinterpret_cast<double*>(scratch);
+  // The counts of the selection and the list that follows use the same memory as the masses, one after another.
+  const float threshold = nthGreatest(x, width, wanted, reinterpret_cast<uint32_t*>(scratch));
+  exponentials(x, width, extent.maximum, mass);
+  const double logTotal = log(sumOf(mass, width));
+  Candidate* list = reinterpret_cast<Candidate*>(mass + width);
+  int32_t count = 0;
+  for (int32_t i = 0; i < width; i++) {
+    if (x[i] >= threshold && x[i] > -INFINITY) count = insert(list, count, limit, {x[i], i});
+  }
+  for (int32_t i = 0; i < count; i++) {
+    ints(s, Field::topIds)[static_cast<int64_t>(row) * limit + i] = list[i].id;
+    const double relative = static_cast<double>(list[i].logit) - static_cast<double>(extent.maximum);
+    floats(s, Field::topLogprobs)[static_cast<int64_t>(row) * limit + i] = static_cast<float>(relative - logTotal);
+  }
+  written = count;
+}
+
+size_t chooseScratch(const Limits&, const void* record) { return static_cast<size_t>(as<op::Choose>(record).logits.width) * 8; }
+
+size_t topScratch(const Limits& l, const void* record) {
+  const size_t width = static_cast<size_t>(as<op::TopTokens>(record).logits.width);
+  return width * 8 + (static_cast<size_t>(l.topTokens) + 1) * sizeof(Candidate) + radixSize * 4;
+}
+
+}  // namespace
+
+extern const Kernel choose = {chooseTasks, runChoose, chooseScratch};
+extern const Kernel topTokens = {topTasks, runTop, topScratch};
+
+}  // namespace loquent::LOQUENT_ISA

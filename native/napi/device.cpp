@@ -1,0 +1,84 @@
+#include "device.h"
+
+namespace loquent::js {
+
+/** A promise under way. Made and ended on the JS thread; between, only the outcome is written. */
+struct Device::Pledge {
+  // Keeps the device until the promise is settled, even if JS has let the handle go.
+  std::shared_ptr<Device> device;
+  napi_deferred deferred;
+  napi_ref kept;
+  Outcome outcome;
+};
+
+std::shared_ptr<Device> Device::open(napi_env env, int32_t threads, const KernelSet& kernels) {
+  std::shared_ptr<Device> device(new Device(env, kernels));
+  check(env, napi_create_threadsafe_function(env, nullptr, nullptr, text(env, "loquent"), 0, 1, nullptr, nullptr, nullptr,
+                                             settleFromQueue, &device->queue_));
+  // An idle backend does not keep a process alive; a run in flight does.
+  check(env, napi_unref_threadsafe_function(env, device->queue_));
+  device->engine_ = std::make_unique<Engine>(threads, kernels);
+  // Registered after the queue's own hook, and so called before it: the threads are gone before the queue is.
+  check(env, napi_add_env_cleanup_hook(env, onEnvironmentEnd, device.get()));
+  return device;
+}
+
+Device::~Device() { close(); }
+
+void Device::onEnvironmentEnd(void* data) {
+  auto* device = static_cast<Device*>(data);
+  device->engine_.reset();
+  // The environment ends the queue itself, maybe before this object goes.
+  device->queue_ = nullptr;
+}
+
+void Device::close() {
+  if (queue_ == nullptr) return;
+  napi_remove_env_cleanup_hook(env_, onEnvironmentEnd, this);
+  engine_.reset();
+  napi_release_threadsafe_function(queue_, napi_tsfn_release);
+  queue_ = nullptr;
+}
+
+napi_value Device::submit(std::function<void(Pool&)> work, napi_value kept) {
+  if (!engine_) throw std::runtime_error("the backend was closed");
+  napi_value promise;
+  auto pledge = std::make_unique<Pledge>();
+  check(env_, napi_create_reference(env_, kept, 1, &pledge->kept));
+  check(env_, napi_create_promise(env_, &pledge->deferred, &promise));
+  pledge->device = shared_from_this();
+  if (inFlight_++ == 0) napi_ref_threadsafe_function(env_, queue_);
+  Pledge* raw = pledge.release();
+  engine_->submit(std::move(work), [raw, queue = queue_](Outcome outcome) {
+    raw->outcome = std::move(outcome);
+    // Fails only when the environment is ending; nobody is left to be told then.
+    napi_call_threadsafe_function(queue, raw, napi_tsfn_nonblocking);
+  });
+  return promise;
+}
+
+void Device::settleFromQueue(napi_env env, napi_value, void*, void* data) {
+  std::unique_ptr<Pledge> pledge(static_cast<Pledge*>(data));
+  if (env == nullptr) {
+    // The environment is being torn down and the queue is drained: no promise can be settled.
+    return;
+  }
+  pledge->device->settle(*pledge);
+}
+
+void Device::settle(Pledge& pledge) {
+  if (--inFlight_ == 0 && queue_) napi_unref_threadsafe_function(env_, queue_);
+  napi_delete_reference(env_, pledge.kept);
+  napi_value value;
+  if (pledge.outcome.error.empty()) {
+    if (napi_create_double(env_, static_cast<double>(pledge.outcome.nanoseconds), &value) == napi_ok) {
+      napi_resolve_deferred(env_, pledge.deferred, value);
+    }
+    return;
+  }
+  napi_value message;
+  napi_create_string_utf8(env_, pledge.outcome.error.data(), pledge.outcome.error.size(), &message);
+  if (napi_create_error(env_, nullptr, message, &value) == napi_ok) napi_reject_deferred(env_, pledge.deferred, value);
+}
+
+}  // namespace loquent::js

@@ -1,0 +1,41 @@
+// What `open` gives: an engine, and the way its results travel back to the JS thread that opened it.
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "../core/engine.h"
+#include "call.h"
+
+namespace loquent::js {
+
+/** Belongs to one JS thread; every member is called there. */
+class Device : public std::enable_shared_from_this<Device> {
+ public:
+  static std::shared_ptr<Device> open(napi_env env, int32_t threads, const KernelSet& kernels);
+  ~Device();
+
+  /**
+   * Queues `work`; the promise that is returned resolves with its nanoseconds or rejects with its error. `kept` is held
+   * against collection until then.
+   */
+  napi_value submit(std::function<void(Pool&)> work, napi_value kept);
+  const KernelSet& kernels() const { return *kernels_; }
+  /** Ends what runs (its promise rejects), joins the threads. Idempotent. */
+  void close();
+
+ private:
+  struct Pledge;
+  Device(napi_env env, const KernelSet& kernels) : env_(env), kernels_(&kernels) {}
+  void settle(Pledge& pledge);
+  static void settleFromQueue(napi_env env, napi_value, void*, void* data);
+  static void onEnvironmentEnd(void* data);
+
+  napi_env env_;
+  const KernelSet* kernels_;
+  std::unique_ptr<Engine> engine_;
+  napi_threadsafe_function queue_ = nullptr;
+  int64_t inFlight_ = 0;
+};
+
+}  // namespace loquent::js

@@ -1,0 +1,129 @@
+import { availableParallelism } from 'node:os'
+import { assert } from '../../base/assert.ts'
+import { fail } from '../../base/errors.ts'
+import { layouts, type PlacedWeight, type Program } from '../../graph/program.ts'
+import type { Frame } from '../../ops/frame.ts'
+import { formats } from '../../tensor/format.ts'
+import type { StoredTensor } from '../../weights/catalog.ts'
+import type { Arena, ArenaSpace, Arenas, Backend, Plan, StepStats, Traits } from '../contract.ts'
+import {
+  type Addon,
+  type ArenaHandle,
+  type DeviceHandle,
+  loadAddon,
+  type PlanHandle,
+  type UploadPart,
+} from './addon.ts'
+import { encodeProgram } from './encode.ts'
+import { storagePolicy } from './storage.ts'
+
+/** Threads taken when none are asked for: decoding is bound by memory, which this many saturate. */
+const mostDefaultThreads = 64
+
+export interface CpuOptions {
+  /** Compute threads; the processors this process may use by default. */
+  readonly threads?: number
+  /** Instruction set to force (generic, avx2, avx512); the best one here by default. */
+  readonly isa?: string
+}
+
+interface CpuArena extends Arena {
+  readonly handle: ArenaHandle
+}
+
+interface CpuPlan extends Plan {
+  readonly handle: PlanHandle
+}
+
+/**
+ * Opens the cpu backend: its threads are started here and end with `close`. Throws `backend.unavailable` without an
+ * addon, `option.invalid` for an instruction set or a thread count that cannot be had.
+ */
+export function openCpuBackend(options: CpuOptions = {}): Backend {
+  const addon = loadAddon()
+  const { isas } = addon.info()
+  const isa = options.isa ?? isas.at(-1)!
+  const threads = options.threads ?? Math.min(availableParallelism(), mostDefaultThreads)
+  if (!isas.includes(isa)) fail('option.invalid', { name: 'isa', reason: `${isa} is not one of ${isas.join(', ')}` })
+  const device = guard('option.invalid', () => addon.open(threads, isa))
+  return new CpuBackend(addon, device, { ...storagePolicy, name: 'cpu', detail: isa, threads })
+}
+
+class CpuBackend implements Backend {
+  readonly traits: Traits
+  readonly #addon: Addon
+  readonly #device: DeviceHandle
+
+  constructor(addon: Addon, device: DeviceHandle, traits: Traits) {
+    this.traits = traits
+    this.#addon = addon
+    this.#device = device
+  }
+
+  mapFile = (path: string): ArrayBuffer => guard('backend.failed', () => this.#addon.map(path))
+
+  reserve(space: ArenaSpace, bytes: number): Arena {
+    const { buffer, handle } = guard('engine.memory', () => this.#addon.reserve(bytes))
+    const arena: CpuArena = { space, buffer, handle }
+    return arena
+  }
+
+  async upload(to: PlacedWeight, arena: Arena, from: readonly StoredTensor[]): Promise<void> {
+    const { rows, columns } = to.weight
+    const parts = to.weight.data ? [constantPart(to.weight.data, rows)] : from.map((t) => storedPart(t, columns))
+    const { offset } = to
+    const place = { offset, format: formats[to.format].id, layout: layouts[to.layout], rows, columns, parts }
+    await guardAsync(() => this.#addon.upload(this.#device, handleOf(arena), place))
+  }
+
+  compile(program: Program, arenas: Arenas): Plan {
+    const words = encodeProgram(program)
+    const { weights, activations, cache } = arenas
+    const handle = guard('backend.failed', () =>
+      this.#addon.compile(this.#device, words, handleOf(weights), handleOf(activations), handleOf(cache)),
+    )
+    const plan: CpuPlan = { program, handle }
+    return plan
+  }
+
+  async run(plan: Plan, frame: Frame): Promise<StepStats> {
+    const { handle } = plan as CpuPlan
+    return { nanoseconds: await guardAsync(() => this.#addon.run(this.#device, handle, frame.buffer)) }
+  }
+
+  close(): void {
+    this.#addon.close(this.#device)
+  }
+}
+
+function handleOf(arena: Arena): ArenaHandle {
+  const { handle } = arena as Partial<CpuArena>
+  assert(handle !== undefined, 'the arena belongs to another backend')
+  return handle
+}
+
+function constantPart(data: Float32Array, rows: number): UploadPart {
+  return { bytes: new Uint8Array(data.buffer, data.byteOffset, data.byteLength), rows, format: formats.f32.id }
+}
+
+function storedPart(tensor: StoredTensor, columns: number): UploadPart {
+  const elements = tensor.shape.reduce((a, b) => a * b, 1)
+  return { bytes: tensor.bytes(), rows: elements / columns, format: formats[tensor.format].id }
+}
+
+function guard<T>(code: 'backend.failed' | 'engine.memory' | 'option.invalid', body: () => T): T {
+  try {
+    return body()
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    return fail(code, code === 'option.invalid' ? { name: 'threads', reason } : { reason }, error)
+  }
+}
+
+async function guardAsync<T>(body: () => Promise<T>): Promise<T> {
+  try {
+    return await body()
+  } catch (error) {
+    return fail('backend.failed', { reason: error instanceof Error ? error.message : String(error) }, error)
+  }
+}
