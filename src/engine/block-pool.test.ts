@@ -34,6 +34,16 @@ test('a sealed block is cached once released, reused after the plain ones, the t
   pool.check(5)
 })
 
+test('a block taken out of the cache has forgotten its content', () => {
+  const pool = new BlockPool(1)
+  const block = pool.take()
+  pool.seal(block, 7n)
+  pool.release([block])
+  assert.equal(pool.take(), block)
+  pool.release([block])
+  assert.deepEqual([pool.free, pool.cached], [1, 0])
+})
+
 test('sharing a cached block takes it off the list and keeps its content', () => {
   const pool = new BlockPool(2)
   const block = pool.take()

@@ -11,7 +11,7 @@ import { loadEngine } from './load.ts'
 import type { Runner } from './runner.ts'
 import { createScheduler } from './scheduler.ts'
 import { mixed, randomOf, smallLimits, specOf } from './simulation.ts'
-import type { EngineOptions, GenerateSpec, TokenEvents } from './spec.ts'
+import type { EngineOptions, GenerateSpec, Timings, TokenEvents } from './spec.ts'
 
 const tiny = fileURLToPath(new URL('../../test/goldens/llama/gqa', import.meta.url))
 
@@ -36,6 +36,7 @@ interface Answer {
 /** Collects what an engine tells; `ended(ids)` resolves when all of these requests have. */
 function listener() {
   const answers = new Map<number, Answer>()
+  const timings = new Map<number, Timings>()
   let wake = () => {}
   const emit = (events: readonly RequestEvent[]) => {
     for (const event of events) {
@@ -47,6 +48,7 @@ function listener() {
         answer.tokens.push(...event.events.tokens)
         if (event.events.promptLogprobs) answer.promptLogprobs = event.events.promptLogprobs
         if (event.events.finish) answer.reason = event.events.finish.reason
+        if (event.events.finish) timings.set(event.id, event.events.finish.timings)
       }
     }
     wake()
@@ -57,7 +59,7 @@ function listener() {
     }
     return ids.map((id) => answers.get(id)!)
   }
-  return { answers, emit, ended }
+  return { answers, timings, emit, ended }
 }
 
 async function withEngine<T>(
@@ -208,13 +210,14 @@ test('what cannot run is refused with a word, and costs the others nothing', asy
 })
 
 /** An engine whose backend fails in the steps that `fails` names; the rest is real. */
-function failingEngine(heard: ReturnType<typeof listener>, fails: (step: number) => boolean): Engine {
+function failingEngine(heard: ReturnType<typeof listener>, fails: (step: number) => boolean, milliseconds = 0): Engine {
   const limits = smallLimits({ sequences: 2 })
   let steps = 0
   const sampled = { sampleStatus: new Int32Array(16), chosen: new Int32Array(16), chosenLogprobs: new Float32Array(16) }
   const none = { topCounts: new Int32Array(16), topIds: new Int32Array(0), topLogprobs: new Float32Array(0) }
   const runner: Runner = {
     run: async () => {
+      if (milliseconds) await new Promise((resolve) => setTimeout(resolve, milliseconds))
       if (fails(steps++)) throw new Error('the device fell off')
       return { ...sampled, ...none }
     },
@@ -239,6 +242,18 @@ test('a step that fails ends the requests in it, and the others go on', async ()
     ],
   )
   assert.equal(engine.stats().blocks.held, 0)
+  await engine.close()
+})
+
+test('a request is told how long it waited and how long it ran', async () => {
+  const heard = listener()
+  const engine = failingEngine(heard, () => false, 10)
+  for (const id of [0, 1, 2]) engine.submit(id, specOf({ maxNewTokens: 4 }))
+  await heard.ended([0, 1, 2])
+  const [first, third] = [heard.timings.get(0)!, heard.timings.get(2)!]
+  // Two run at a time, so the third waits for four steps more. Timers may fire a millisecond early.
+  assert(first.queue >= 0 && third.queue - first.queue >= 36, `queue ${first.queue}, ${third.queue}`)
+  assert(first.inference >= 36 && third.inference >= 36, `inference ${first.inference}, ${third.inference}`)
   await engine.close()
 })
 

@@ -12,9 +12,9 @@ export class Mailbox {
     this.#wake?.()
   }
 
-  /** Ends the mailbox: what lies in it is still read, unless `atOnce`. Only the first error counts. */
+  /** Ends the mailbox: what lies in it is still read, unless `atOnce`. */
   fail(error: LoquentError, atOnce = false): void {
-    this.#error ??= error
+    this.#error = error
     if (atOnce) this.#events = []
     this.#wake?.()
   }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { getEventListeners } from 'node:events'
 import { test } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { LoquentError } from '../base/errors.ts'
@@ -77,6 +78,18 @@ test('an abort is sent at once, even while the reader is busy, and drops what wa
   await assert.rejects(request.next(), { code: 'request.aborted' })
   assert.equal((await request.next()).done, true)
   assert.deepEqual(kinds(sent), ['submit', 'abort'], 'an abort is sent once')
+})
+
+test('a signal that outlives many requests keeps nothing of them', async () => {
+  const { host, answer } = hostHere()
+  const { signal } = new AbortController()
+  const request = host.submit(specOf({}), signal)
+  const first = request.next()
+  assert.equal(getEventListeners(signal, 'abort').length, 1)
+  answer({ id: 0, events: last(1) })
+  await first
+  await request.next()
+  assert.equal(getEventListeners(signal, 'abort').length, 0)
 })
 
 test('leaving the loop aborts the request', async () => {

@@ -82,6 +82,16 @@ test('prompt log-probabilities come with the first token, one for each prompt to
   }
 })
 
+test('a scored prompt that is computed again after its first token is not scored again', () => {
+  const sequence = new Sequence(1, specOf({ promptIds: mixed(5, 6), maxNewTokens: 4, promptLogprobs: true }))
+  const scheduler = createScheduler(limits)
+  scheduler.add(sequence)
+  const [first, sampled] = runOne(scheduler, limits)
+  scheduler.commit(first, sampled)
+  sequence.computed = 0
+  assert.deepEqual([first.samples, scheduler.next()?.samples], [6, 1])
+})
+
 test('alternatives are read from the row of their token', () => {
   const result = runAlone(specOf({ promptIds: [8, 9], maxNewTokens: 2, topTokens: 2 }), limits)
   assert.deepEqual(
