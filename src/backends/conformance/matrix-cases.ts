@@ -7,6 +7,8 @@ import type { Random } from './random.ts'
 
 const formatNames = Object.keys(formats) as FormatName[]
 
+const blockOf = (format: FormatName): number => formats[format].elementsPerBlock
+
 /** Columns: whole blocks of the format, or for unblocked formats any number, tiles of 16 and 64 just missed included. */
 function columnsOf(format: FormatName, random: Random): number {
   const { elementsPerBlock } = formats[format]
@@ -38,7 +40,8 @@ function linearCase(format: FormatName, wanted?: FormatName): Case {
     ops: ['linear'],
     async run(backend, random) {
       const tokens = rowCounts(random)
-      const [rows, columns] = [outputs(random), columnsOf(wanted ?? format, random)]
+      const coarser = wanted && blockOf(wanted) > blockOf(format) ? wanted : format
+      const [rows, columns] = [outputs(random), columnsOf(coarser, random)]
       const bench = await openBench(backend, random, {
         limits: { tokens },
         ...(wanted && { wanted }),
@@ -56,25 +59,27 @@ function linearCase(format: FormatName, wanted?: FormatName): Case {
 }
 
 const embeddings: Case = {
-  name: 'embedding, every storage format, over tokens and samples',
+  name: 'embedding, every storage format',
   ops: ['embedding'],
   async run(backend, random) {
-    const [tokens, samples, vocabulary] = [rowCounts(random), random.int(1, 5), random.int(1, 70)]
+    const [tokens, vocabulary] = [rowCounts(random), random.int(1, 70)]
     const bench = await openBench(backend, random, {
-      limits: { tokens, samples, vocabulary },
+      limits: { tokens, vocabulary },
       build: (b) => {
+        const ids = b.g.frame('tokenIds', 'tokens')
         for (const format of formatNames) {
           const columns = columnsOf(format, random)
           const weight = stacked(b, format, format, vocabulary, columns)
-          b.g.op('embedding', format, { ids: b.g.frame('tokenIds', 'tokens'), weight }, {})
-          b.g.op('embedding', `${format}.sampled`, { ids: b.g.frame('chosen', 'samples'), weight }, {})
+          b.g.op('embedding', format, { ids, weight }, {})
+          // Multiplied too, as a tied head is: the table may then lie in another form.
+          if (random.chance(0.3)) {
+            b.g.op('linear', `${format}.head`, { x: normalInput(b, 'x', columns), weight }, { activation: 'none' })
+          }
         }
       },
     })
-    const { frame } = bench
-    frame.counts.set([random.int(1, tokens), 0, samples])
-    for (let r = 0; r < tokens; r++) frame.tokenIds[r] = random.int(0, vocabulary - 1)
-    for (let s = 0; s < samples; s++) frame.chosen[s] = random.int(0, vocabulary - 1)
+    bench.frame.counts[0] = random.int(1, tokens)
+    for (let r = 0; r < tokens; r++) bench.frame.tokenIds[r] = random.int(0, Math.min(tokens, vocabulary) - 1)
     await bench.run()
   },
 }
