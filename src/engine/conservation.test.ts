@@ -3,9 +3,18 @@ import { test } from 'node:test'
 import type { Limits } from '../ops/domain.ts'
 import { createScheduler, type Scheduler } from './scheduler.ts'
 import { mostComputed, Sequence } from './sequence.ts'
-import { mixed, type RunResult, randomOf, runAlone, runOne, smallLimits, specOf, takeEvents } from './simulation.ts'
 import type { GenerateSpec } from './spec.ts'
 import type { Step } from './step.ts'
+import {
+  mixed,
+  type RunResult,
+  randomOf,
+  runAlone,
+  runOne,
+  smallLimits,
+  specOf,
+  takeEvents,
+} from './testing/simulation.ts'
 
 const seeds = 400
 const ample = smallLimits({ blocks: 256 })

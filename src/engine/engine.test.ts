@@ -3,28 +3,13 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
-import { openBackend } from '../backends/select.ts'
-import { LoquentError } from '../base/errors.ts'
 import { Engine, maxWaiting, type RequestEvent } from './engine.ts'
 import { loadEngine } from './load.ts'
 import type { Runner } from './runner.ts'
 import { createScheduler } from './scheduler.ts'
-import { mixed, randomOf, smallLimits, specOf } from './simulation.ts'
 import type { EngineOptions, GenerateSpec, Timings, TokenEvents } from './spec.ts'
-
-const tiny = fileURLToPath(new URL('../../test/goldens/llama/gqa', import.meta.url))
-
-/** Every backend that this machine can open: the engine must be the same on all of them. */
-const backends = (['reference', 'cpu'] as const).filter((backend) => {
-  try {
-    openBackend({ backend }).backend.close()
-    return true
-  } catch (error) {
-    if (error instanceof LoquentError && error.code === 'backend.unavailable') return false
-    throw error
-  }
-})
+import { backends, tinyModel } from './testing/backends.ts'
+import { mixed, randomOf, smallLimits, specOf } from './testing/simulation.ts'
 
 interface Answer {
   tokens: TokenEvents['tokens'][number][]
@@ -67,7 +52,7 @@ async function withEngine<T>(
   use: (engine: Engine, heard: ReturnType<typeof listener>) => Promise<T>,
 ): Promise<T> {
   const heard = listener()
-  const engine = await loadEngine({ model: tiny, ...options }, heard.emit, () => {})
+  const engine = await loadEngine({ model: tinyModel, ...options }, heard.emit, () => {})
   try {
     return await use(engine, heard)
   } finally {
@@ -142,7 +127,7 @@ for (const backend of backends) {
 }
 
 const scratch = mkdtempSync(join(tmpdir(), 'loquent-engine-'))
-before(() => cpSync(tiny, scratch, { recursive: true }))
+before(() => cpSync(tinyModel, scratch, { recursive: true }))
 after(() => rmSync(scratch, { recursive: true }))
 
 /** The tiny model with one row of its embedding overwritten by NaN. */

@@ -4,8 +4,8 @@ import { blocksPerSequence } from '../ops/domain.ts'
 import { createFrame, type Frame, type FrameField } from '../ops/frame.ts'
 import { fillFrame } from './fill.ts'
 import { Sequence } from './sequence.ts'
-import { smallLimits, specOf } from './simulation.ts'
 import type { Slice, Step } from './step.ts'
+import { smallLimits, specOf } from './testing/simulation.ts'
 
 const limits = smallLimits({ tokens: 16, sequences: 4, samples: 8, context: 12, blockSize: 4 })
 

@@ -5,8 +5,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { LoquentError } from '../base/errors.ts'
 import type { FromEngine, ToEngine } from './message.ts'
 import { type Link, MessageHost } from './message-host.ts'
-import { specOf } from './simulation.ts'
 import type { EngineFacts, EngineStats, TokenEvents } from './spec.ts'
+import { specOf } from './testing/simulation.ts'
 
 const facts: EngineFacts = {
   architecture: 'x',

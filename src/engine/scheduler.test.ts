@@ -12,7 +12,7 @@ import {
   smallLimits,
   specOf,
   takeEvents,
-} from './simulation.ts'
+} from './testing/simulation.ts'
 
 const limits = smallLimits({})
 

@@ -2,16 +2,15 @@ import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import type { EngineHost } from './host.ts'
-import { mixed, specOf } from './simulation.ts'
 import type { EngineOptions, GenerateSpec, LoadProgress, TokenEvents } from './spec.ts'
+import { backends, tinyModel } from './testing/backends.ts'
+import { mixed, specOf } from './testing/simulation.ts'
 import { connectWorker, startWorkerHost, workerUrl } from './worker-host.ts'
 
-const model = fileURLToPath(new URL('../../test/goldens/llama/gqa', import.meta.url))
-const options: EngineOptions = { model, backend: 'reference' }
+const options: EngineOptions = { model: tinyModel, backend: 'reference' }
 const long = specOf({ promptIds: mixed(1, 30), maxNewTokens: 90 })
 
 async function read(host: EngineHost, spec: GenerateSpec, signal?: AbortSignal): Promise<TokenEvents[]> {
@@ -106,29 +105,31 @@ test('a load that fails says what it failed with', async () => {
   await assert.rejects(startWorkerHost({ ...options, maxTotalTokens: 1e6 }), { code: 'option.invalid' })
 })
 
-test('when the thread dies all its requests fail, and so do later ones', async () => {
-  const worker = new Worker(workerUrl, { workerData: options })
-  const host = await connectWorker(worker, () => {})
-  const pending = host.submit(long)
-  await pending.next()
-  const stopped = { code: 'engine.stopped' }
-  const failed = assert.rejects(async () => {
-    for (;;) if ((await pending.next()).done) return
-  }, stopped)
-  await worker.terminate()
-  await failed
-  await assert.rejects(host.stats(), stopped)
-  await assert.rejects(read(host, long), stopped)
-  await host.close()
-})
+for (const backend of backends) {
+  test(`${backend}: when the thread dies all its requests fail, and so do later ones`, async () => {
+    const worker = new Worker(workerUrl, { workerData: { ...options, backend } })
+    const host = await connectWorker(worker, () => {})
+    const pending = host.submit(long)
+    await pending.next()
+    const stopped = { code: 'engine.stopped' }
+    const failed = assert.rejects(async () => {
+      for (;;) if ((await pending.next()).done) return
+    }, stopped)
+    await worker.terminate()
+    await failed
+    await assert.rejects(host.stats(), stopped)
+    await assert.rejects(read(host, long), stopped)
+    await host.close()
+  })
 
-test('a process whose engine is idle ends by itself', async () => {
-  const source = `
+  test(`${backend}: a process whose engine is idle ends by itself`, async () => {
+    const source = `
     import { startWorkerHost } from ${JSON.stringify(new URL(workerUrl.href.replace('/worker.', '/worker-host.')).href)}
-    const host = await startWorkerHost(${JSON.stringify(options)})
+    const host = await startWorkerHost(${JSON.stringify({ ...options, backend })})
     const spec = ${JSON.stringify({ ...long, maxNewTokens: 3, sampling: { ...long.sampling, seed: null } })}
     spec.sampling.seed = 1n
     for await (const e of host.submit(spec)) console.log(e.tokens.length)`
-  const run = promisify(execFile)(process.execPath, ['--input-type=module', '-e', source], { timeout: 20_000 })
-  assert.equal((await run).stdout, '1\n1\n1\n')
-})
+    const run = promisify(execFile)(process.execPath, ['--input-type=module', '-e', source], { timeout: 20_000 })
+    assert.equal((await run).stdout, '1\n1\n1\n')
+  })
+}

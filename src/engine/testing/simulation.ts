@@ -1,10 +1,10 @@
-import type { ErrorData } from '../base/errors.ts'
-import type { Limits } from '../ops/domain.ts'
-import { createFrame, type Frame } from '../ops/frame.ts'
-import { createScheduler, type Scheduler } from './scheduler.ts'
-import { Sequence } from './sequence.ts'
-import type { GeneratedToken, GenerateSpec } from './spec.ts'
-import type { FinishReason, SequenceEvent, Step } from './step.ts'
+import type { ErrorData } from '../../base/errors.ts'
+import type { Limits } from '../../ops/domain.ts'
+import { createFrame, type Frame } from '../../ops/frame.ts'
+import { createScheduler, type Scheduler } from '../scheduler.ts'
+import { Sequence } from '../sequence.ts'
+import type { GeneratedToken, GenerateSpec } from '../spec.ts'
+import type { FinishReason, SequenceEvent, Step } from '../step.ts'
 
 /*
  * For tests of the scheduler: a model whose next token is a hash of all ids before it, so that any mix-up of
