@@ -19,6 +19,13 @@ function run(name, ...argv) {
 
 const broken = brokenFloors(root)
 check('floors', broken.length === 0, broken.join('\n'))
-run('format and lint', join('node_modules', '@biomejs', 'biome', 'bin', 'biome'), 'ci', '--error-on-warnings', '.')
+run(
+  'format and lint',
+  join('node_modules', '@biomejs', 'biome', 'bin', 'biome'),
+  'ci',
+  '--colors=off',
+  '--error-on-warnings',
+  '.',
+)
 run('generated header', join('scripts', 'generate.mjs'), '--check')
 process.exit(failed ? 1 : 0)

@@ -80,7 +80,8 @@ export class LoadedModel implements LLM {
   async #prepare(prompt: string, options: GenerateOptions): Promise<Prepared> {
     checkOptions(prompt, options, this.info)
     const sampling = samplingOf(options)
-    const { tokenizer, bosId } = this.#text
+    const { tokenizer, bosToken } = this.#text
+    const bosId = bosToken === undefined ? undefined : tokenizer.idOf(bosToken)
     const encoded = await tokenizer.encode(prompt, { addSpecialTokens: options.addSpecialTokens ?? true })
     const ids = truncateIds(encoded.ids, options.truncate, bosId)
     const spec = specOf(ids, sampling, options, this.info, this.#host.facts.eosIds)

@@ -77,10 +77,10 @@ export class Transcript {
   /** The final text keeps the stop sequence and loses what the last token says after it. */
   #stopsAt(text: string, id: number): boolean {
     this.#spokenLength += text.length
-    const end = this.#stops?.push(text)
-    if (end === undefined) return false
+    const match = this.#stops?.push(text)
+    if (!match) return false
     if (!this.#tokenizer.specialIds.has(id))
-      this.#text = this.#text.slice(0, this.#text.length - (this.#spokenLength - end))
+      this.#text = this.#text.slice(0, this.#text.length - (this.#spokenLength - match.end))
     return true
   }
 

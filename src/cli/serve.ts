@@ -1,0 +1,36 @@
+import type { AddressInfo } from 'node:net'
+import { listen } from '../serve/server.ts'
+import { loadModel, type ModelFlags } from './load-model.ts'
+import { version } from './version.ts'
+
+/** Values of `serveOptions`. */
+interface ServeFlags extends ModelFlags {
+  readonly hostname: string
+  readonly port: number
+  readonly maxConcurrentRequests: number
+  readonly maxBestOf: number
+  readonly maxStopSequences: number
+  readonly maxTopNTokens: number
+  readonly payloadLimit: number
+  readonly corsAllowOrigin?: readonly string[]
+  readonly jsonOutput: boolean
+  readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent'
+}
+
+/** `loquent serve`: loads the model, then listens; SIGINT and SIGTERM let what is open finish. */
+export async function serve(flags: ServeFlags): Promise<void> {
+  const llm = await loadModel(flags)
+  const { hostname, port, maxConcurrentRequests, maxBestOf, maxStopSequences, maxTopNTokens } = flags
+  const { payloadLimit, corsAllowOrigin = [], jsonOutput, logLevel } = flags
+  const limits = { maxConcurrentRequests, maxBestOf, maxStopSequences, maxTopNTokens, payloadLimit }
+  const app = await listen(llm, { version, hostname, port, ...limits, corsAllowOrigin, jsonOutput, logLevel })
+  const address = app.server.address() as AddressInfo
+  const { modelId, architecture, backend, dtype } = llm.info
+  app.log.info({ model: modelId, architecture, backend, dtype }, `serving on http://${address.address}:${address.port}`)
+  const stop = async (signal: NodeJS.Signals) => {
+    app.log.info(`${signal}: finishing open requests`)
+    await app.close()
+    await llm.close()
+  }
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void stop(signal))
+}
