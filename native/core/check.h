@@ -10,7 +10,6 @@ namespace loquent {
 
 struct Bounds {
   const Limits& limits;
-  const int32_t* fields;
   /** Bytes of each space. */
   int64_t bytes[4];
   const std::vector<Cache>& caches;

@@ -69,7 +69,6 @@ void Plan::readCaches(const int32_t* words) {
 void Plan::readInstructions(const int32_t* words, const int32_t* end, int32_t count, const KernelSet& set) {
   const Bounds bounds = {
       header_->limits,
-      fields_,
       {0, bytesOfLines(header_->weightLines), bytesOfLines(header_->activationLines), bytesOfLines(header_->frameLines)},
       caches_,
   };
@@ -80,10 +79,7 @@ void Plan::readInstructions(const int32_t* words, const int32_t* end, int32_t co
     if (words[1] != rule->words || end - words - 2 < rule->words) refuse(std::string(rule->name) + ": wrong length");
     const int32_t* record = words + 2;
     checkRecord(*rule, record, bounds);
-    if (static_cast<Op>(rule->id) == Op::embedding) {
-      const int32_t rows = reinterpret_cast<const op::Embedding*>(record)->weight.rows;
-      vocabulary_ = rows < vocabulary_ ? rows : vocabulary_;
-    }
+    if (static_cast<Op>(rule->id) == Op::embedding) lookups_.push_back(reinterpret_cast<const op::Embedding*>(record));
     const Kernel* kernel = set.kernels[rule->id];
     const size_t scratch = kernel->scratch(header_->limits, record);
     scratchBytes_ = scratch > scratchBytes_ ? scratch : scratchBytes_;
@@ -98,12 +94,14 @@ namespace {
 /** Reads the frame for the checks below. */
 struct Reader {
   const Step& step;
-  const int32_t* ints(Field f) const {
-    const int64_t line = step.fields[static_cast<int>(f)];
+  const int32_t* ints(Field f) const { return at(step.fields[static_cast<int>(f)]); }
+  const int32_t* at(int64_t line) const {
     return reinterpret_cast<const int32_t*>(step.base[static_cast<int>(Space::frame)] + line * lineBytes);
   }
   void within(Field f, int32_t count, int64_t low, int64_t high, const char* name) const {
-    const int32_t* v = ints(f);
+    within(ints(f), count, low, high, name);
+  }
+  void within(const int32_t* v, int32_t count, int64_t low, int64_t high, const char* name) const {
     for (int32_t i = 0; i < count; i++) {
       if (v[i] < low || v[i] >= high) throw std::runtime_error(std::string("frame refused: ") + name + " is out of range");
     }
@@ -143,7 +141,9 @@ void Plan::checkFrame(const Step& s) const {
   for (int i = 0; i < 3; i++) {
     if (counts[i] < 0 || counts[i] > most[i]) throw std::runtime_error("frame refused: counts are out of range");
   }
-  read.within(Field::tokenIds, tokens, 0, vocabulary_, "a token id");
+  for (const op::Embedding* lookup : lookups_) {
+    read.within(read.at(lookup->ids.offset), s.rows[lookup->ids.domain], 0, lookup->weight.rows, "a token id");
+  }
   read.within(Field::positions, tokens, 0, l.context, "a position");
   if (!caches_.empty()) {
     read.within(Field::slots, tokens, 0, static_cast<int64_t>(l.blocks) * l.blockSize, "a slot");

@@ -45,8 +45,8 @@ class Plan {
   std::vector<Instruction> instructions_;
   size_t scratchBytes_ = 0;
   size_t frameBytes_ = 0;
-  /** Rows of the smallest embedding: ids must be below. */
-  int32_t vocabulary_ = INT32_MAX;
+  /** Look-ups whose ids must be below the rows of their table. */
+  std::vector<const op::Embedding*> lookups_;
 };
 
 }  // namespace loquent
