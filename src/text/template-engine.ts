@@ -2,8 +2,8 @@ import { Environment, Interpreter, Template } from '@huggingface/jinja'
 
 /** Longest text a template may make, in UTF-16 code units: far beyond any prompt, far below what a process can hold. */
 export const MAX_RENDERED_LENGTH = 1 << 24
-/** Most expressions and statements one rendering may evaluate (about a second). */
-export const MAX_RENDER_STEPS = 1_000_000
+/** Most expressions, statements and loop items one rendering may take (about a second). */
+export const MAX_RENDER_STEPS = 500_000
 /** Longest list `range` may make. */
 const MAX_RANGE = 1 << 16
 
@@ -19,24 +19,47 @@ interface EngineScope {
   set(name: string, value: unknown): unknown
 }
 interface EngineInterpreter {
-  evaluate(statement: unknown, scope: EngineScope): RuntimeValue
+  evaluate(node: unknown, scope: EngineScope): RuntimeValue
   run(program: unknown): RuntimeValue
 }
 const Scope = Environment as unknown as new () => EngineScope
 const EngineInterpreter = Interpreter as unknown as new (scope: EngineScope) => EngineInterpreter
 
+/** Nodes of a parsed template, as far as they matter here. */
+interface Node {
+  readonly type: string
+  readonly iterable?: Node
+  readonly lhs?: Node
+}
+
+/** What a `for` goes over; a filtering `for x in y if z` has it one level down. */
+const iterableOf = ({ iterable }: Node): Node | undefined =>
+  iterable?.type === 'SelectExpression' ? iterable.lhs : iterable
+
+function sizeOf({ value }: RuntimeValue): number {
+  return Array.isArray(value) ? value.length : value instanceof Map ? value.size : 0
+}
+
 /** The engine's interpreter with a budget: a template that loops or doubles a string ends in an error, not in a dead process. */
 class BoundedInterpreter extends EngineInterpreter {
+  /** Lists that are gone through: each item is a step, for the body of a loop may be empty. */
+  readonly #iterables = new Set<Node>()
   #steps = 0
 
-  override evaluate(statement: unknown, scope: EngineScope): RuntimeValue {
-    if (++this.#steps > MAX_RENDER_STEPS) throw new LimitError('the template does not come to an end')
-    const result = super.evaluate(statement, scope)
-    if (result.type === 'StringValue' && (result.value as string).length > MAX_RENDERED_LENGTH) {
-      throw new LimitError(`the template makes more than ${MAX_RENDERED_LENGTH} characters`)
-    }
+  override evaluate(node: Node, scope: EngineScope): RuntimeValue {
+    const iterable = node?.type === 'For' ? iterableOf(node) : undefined
+    if (iterable) this.#iterables.add(iterable)
+    const result = super.evaluate(node, scope)
+    this.#steps += this.#iterables.has(node) ? 1 + sizeOf(result) : 1
+    if (this.#steps > MAX_RENDER_STEPS) throw new LimitError('the template does not come to an end')
+    if (result.type === 'StringValue') checkLength(result.value as string)
     return result
   }
+}
+
+function checkLength(text: string): void {
+  if (text.length <= MAX_RENDERED_LENGTH) return
+  throw new LimitError(`the template makes more than ${MAX_RENDERED_LENGTH} characters`)
 }
 
 function range(start: number, stop?: number, step = 1): number[] {
@@ -97,9 +120,7 @@ export function compileJinja(source: string): (variables: Readonly<Record<string
     const scope = new Scope()
     for (const [name, value] of Object.entries({ ...GLOBALS, ...variables })) scope.set(name, value)
     const text = new BoundedInterpreter(scope).run(parsed).toString()
-    if (text.length > MAX_RENDERED_LENGTH) {
-      throw new LimitError(`the template makes more than ${MAX_RENDERED_LENGTH} characters`)
-    }
+    checkLength(text)
     return text
   }
 }
