@@ -1,9 +1,50 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { LoquentError } from '../../base/errors.ts'
+import type { FormatName } from '../../tensor/format.ts'
 import { conformance } from '../conformance/conformance.ts'
-import { loadAddon } from './addon.ts'
+import { sameBytes } from '../conformance/same-bytes.ts'
+import { type Addon, loadAddon } from './addon.ts'
 import { openCpuBackend } from './backend.ts'
 
-// Every instruction set that this processor has, and more threads than pieces of work.
-for (const isa of loadAddon().info().isas) {
-  const open = () => openCpuBackend({ isa, threads: 3 })
-  conformance(`cpu, ${isa}`, open, { converts: true, formats: ['f32', 'f16', 'bf16', 'q8_0'] })
+/** The addon, or the reason there is none. */
+function findAddon(): Addon | string {
+  try {
+    return loadAddon()
+  } catch (error) {
+    if (error instanceof LoquentError && error.code === 'backend.unavailable') return error.message
+    throw error
+  }
+}
+
+const formats = ['f32', 'f16', 'bf16', 'q8_0'] as const
+const threadCounts = [1, 2, 4]
+const addon = findAddon()
+
+if (typeof addon === 'string') {
+  describe('conformance of the cpu backend', { skip: `not run: ${addon}` }, () => {
+    test('every op on every instruction set', () => assert.fail('skipped with its suite'))
+  })
+} else {
+  for (const isa of addon.info().isas) {
+    // Three threads: more than some ops have pieces of work, and no divisor of their number.
+    const open = () => openCpuBackend({ threads: 3, isa })
+    conformance(`cpu, ${isa}`, open, { trials: 8, converts: true, formats })
+    describe(`cpu, ${isa}: the same bytes on any number of threads`, () => {
+      for (const format of ['f32', 'q8_0'] as const) test(format, () => sameOnThreads(isa, format))
+    })
+  }
+}
+
+async function sameOnThreads(isa: string, format: FormatName): Promise<void> {
+  const outcomes: Awaited<ReturnType<typeof sameBytes>>[] = []
+  for (const threads of threadCounts) {
+    const backend = openCpuBackend({ threads, isa })
+    try {
+      outcomes.push(await sameBytes(backend, 3, format))
+    } finally {
+      backend.close()
+    }
+  }
+  for (const [i, outcome] of outcomes.entries()) assert.deepEqual(outcome, outcomes[0], `${threadCounts[i]} threads`)
 }
