@@ -135,10 +135,13 @@ test('when the other side is gone everything fails, now and later', async () => 
   await assert.rejects(host.stats(), gone)
 })
 
-test('closing fails what is pending and asks once', async () => {
-  const { host, sent } = hostHere()
+test('closing fails what is pending, asks once, and is waited for whatever still comes in', async () => {
+  const { host, sent, answer, busy } = hostHere()
   const pending = host.submit(specOf({})).next()
   const closed = Promise.all([host.close(), host.close()])
+  answer({ id: 0, events: last(1) })
+  host.receive({ kind: 'stats', ticket: 7, stats: {} as EngineStats })
+  assert.equal(busy(), true)
   await assert.rejects(pending, { code: 'engine.stopped' })
   await closed
   assert.deepEqual(kinds(sent), ['submit', 'close'])

@@ -117,6 +117,6 @@ export class MessageHost implements EngineHost {
   }
 
   #hold(): void {
-    this.#link.hold(this.#mailboxes.size + this.#tickets.size > 0)
+    this.#link.hold(this.#closing !== undefined || this.#mailboxes.size + this.#tickets.size > 0)
   }
 }
