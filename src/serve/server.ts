@@ -5,6 +5,7 @@ import type { LLM } from '../library/types.ts'
 import { Admission } from './admission.ts'
 import { BodyRejection, tooLarge, wrongMediaType } from './body.ts'
 import { cors } from './cors.ts'
+import { drainOnClose } from './drain.ts'
 import { answerOf } from './errors.ts'
 import { Health } from './health.ts'
 import { sendJson } from './json-reply.ts'
@@ -17,8 +18,6 @@ import { tgiRoutes } from './tgi/routes.ts'
 const REQUEST_TIMEOUT_MS = 300_000
 /** Most connections at one time; each may hold one body of the payload limit. */
 const MAX_CONNECTIONS = 4096
-/** While closing: how often connections that have become idle are closed. */
-const DRAIN_SWEEP_MS = 50
 
 /**
  * A server over a loaded model, not listening yet. Closing it (`close()`) stops accepting, finishes what is open and
@@ -102,14 +101,6 @@ function answerUnknown(app: FastifyInstance): void {
       .code(405)
       .header('allow', [...known].sort().join(','))
       .send()
-  })
-}
-
-/** A connection kept alive would hold a closing server back until it times out. */
-function drainOnClose(app: FastifyInstance): void {
-  app.addHook('preClose', async () => {
-    const sweep = setInterval(() => app.server.closeIdleConnections(), DRAIN_SWEEP_MS)
-    app.server.once('close', () => clearInterval(sweep))
   })
 }
 
