@@ -103,6 +103,9 @@ test('closing fails what is pending with a type', async () => {
 test('a load that fails says what it failed with', async () => {
   await assert.rejects(startWorkerHost({ ...options, model: '/nowhere' }), { code: 'model.not_found' })
   await assert.rejects(startWorkerHost({ ...options, maxTotalTokens: 1e6 }), { code: 'option.invalid' })
+  // 160 bytes of keys and values a token and layer: more than any machine that runs tests has.
+  const huge = startWorkerHost({ ...options, maxBatchTotalTokens: 2 ** 31 - 1 })
+  await assert.rejects(huge, { code: 'engine.memory', message: /KV cache \d+ MiB.*maxBatchTotalTokens/ })
 })
 
 for (const backend of backends) {
