@@ -68,7 +68,7 @@ const nearRow =
   (output: string, share: number): Compare =>
   (c) =>
     byElement(c, output, (_, expected) => {
-      const allowed = share * magnitude(expected)
+      const allowed = share * magnitude(expected) + tolerances.vanishing
       return () => allowed
     })
 
@@ -86,7 +86,7 @@ const linear: Compare = (c) => {
   const slack = linearSlack(c.expected['x'] as Matrix, c.expected['weight'] as Matrix)
   return byElement(c, 'out', (row) => {
     const ofRow = slack(row)
-    return (_, column, expected) => ofRow(column) + tolerances.element * Math.abs(expected)
+    return (_, column, expected) => ofRow(column) + tolerances.element * Math.abs(expected) + tolerances.vanishing
   })
 }
 

@@ -8,6 +8,8 @@ const ulp = 2 ** -23
  * magnitude of the row unless said otherwise; copies, sums of two and selections are exact.
  */
 export const tolerances = {
+  /** Absolute: what is smaller comes of numbers below the normal ones, which a backend may take for zero. */
+  vanishing: 2 ** -116,
   /** A handful of float32 operations on one element; relative to that element. */
   element: 8 * ulp,
   /** The mean of squares in float32 and an inverse root. */
