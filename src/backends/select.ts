@@ -40,7 +40,8 @@ function openBest(options: BackendOptions): OpenedBackend {
     // Only a missing addon is a reason to fall back: a bad option must reach its user.
     if (!(error instanceof LoquentError) || error.code !== 'backend.unavailable') throw error
     const { facts } = errorData(error)
-    const notice = `The native backend cannot be used (${facts['reason']}); running the reference backend, which is many times slower. Run "npm run build" with a C++ compiler installed, or ask for "--backend reference" to silence this.`
+    const reason = String(facts['reason'])
+    const notice = `${reason}; until then the reference backend runs, in plain TypeScript and many times slower`
     return { backend: openReferenceBackend(), notice }
   }
 }
