@@ -21,8 +21,6 @@ const rules: Partial<Record<ErrorCode, Rule>> = {
   'engine.overloaded': { status: 429, type: 'overloaded' },
 }
 
-const incompleteStream = 'incomplete_generation_stream'
-
 export interface ErrorAnswer {
   readonly status: number
   readonly body: ErrorResponse
@@ -39,10 +37,7 @@ export function answerOf(error: unknown): ErrorAnswer {
 export function streamErrorOf(error: unknown): ErrorResponse {
   const { body } = answerOf(error)
   if (body.error_type !== 'incomplete_generation') return body
-  return { error: 'Incomplete generation stream', error_type: incompleteStream }
+  return { error: 'Incomplete generation stream', error_type: 'incomplete_generation_stream' }
 }
 
 export const unhealthy: ErrorAnswer = { status: 503, body: { error: 'unhealthy', error_type: 'healthcheck' } }
-
-/** A stream of the engine that ended without its last event. */
-export const incomplete = (): LoquentError => new LoquentError('request.aborted')

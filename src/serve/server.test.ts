@@ -259,8 +259,8 @@ test('log lines are text or JSON, one a line, without the prompt', async () => {
     await logged.text('/generate', { inputs: 'fail secret' })
     await logged.close()
     const line = logged.log.find((l) => l.includes('generated'))!
-    if (jsonOutput) assert.equal(JSON.parse(line)['x-generated-tokens'], '3')
-    else assert.match(line, /^\d{4}-\S+Z {2}INFO generated .*x-generated-tokens="3".*\n$/)
+    if (jsonOutput) assert.equal(JSON.parse(line).generatedTokens, 3)
+    else assert.match(line, /^\d{4}-\S+Z {2}INFO generated .*generatedTokens=3.*\n$/)
     assert.ok(logged.log.some((l) => l.includes('the row gave NaN')))
     assert.ok(!logged.log.join('').includes('secret'))
   }

@@ -1,5 +1,12 @@
 import type { Socket } from 'node:net'
-import { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify'
+import {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  fastify,
+  LogController,
+} from 'fastify'
 import { LoquentError } from '../base/errors.ts'
 import type { LLM } from '../library/types.ts'
 import { Admission } from './admission.ts'
@@ -11,6 +18,7 @@ import { Health } from './health.ts'
 import { sendJson } from './json-reply.ts'
 import { createLogger, type LogSink } from './log.ts'
 import { type ServeOptions, type ServeSettings, settingsOf } from './options.ts'
+import { logFailure } from './request-log.ts'
 import type { Context } from './tgi/context.ts'
 import { tgiRoutes } from './tgi/routes.ts'
 
@@ -27,7 +35,7 @@ export function createServer(llm: LLM, options: ServeOptions = {}, sink?: LogSin
   const settings = settingsOf(llm, options)
   const app = fastify({
     loggerInstance: createLogger(settings, sink),
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: settings.payloadLimit,
     requestTimeout: REQUEST_TIMEOUT_MS,
     return503OnClosing: false,
@@ -69,9 +77,8 @@ function healthRoutes(app: FastifyInstance, health: Health): void {
 function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const rejected = rejectionOf(error)
   if (rejected) return reply.code(rejected.status).type('text/plain; charset=utf-8').send(rejected.message)
+  logFailure(request, error)
   const { status, body } = answerOf(error)
-  if (status === 422 || status === 429) request.log.info(body.error)
-  else request.log.error(error)
   return sendJson(reply.code(status), JSON.stringify(body))
 }
 

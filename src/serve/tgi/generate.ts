@@ -3,6 +3,7 @@ import type { Generation } from '../../library/types.ts'
 import { generateJson } from '../../wire/response.ts'
 import type { BestOfSequence, Details, GenerateRequest, SequenceDetails } from '../../wire/tgi.ts'
 import { disconnectSignal } from '../disconnect.ts'
+import { logGenerated } from '../request-log.ts'
 import { type BestOf, bestOf } from './best-of.ts'
 import type { Context } from './context.ts'
 import { generationHeaders } from './headers.ts'
@@ -22,9 +23,9 @@ export async function generate(
   try {
     checkRequest(body, limits)
     const result = await bestOf(llm, body, count, disconnectSignal(reply.raw))
-    const headers = generationHeaders(result.winner, body.inputs, performance.now() - start, settings.computeType)
-    request.log.info(headers, 'generated')
-    reply.headers(headers)
+    const totalMs = performance.now() - start
+    logGenerated(request, result.winner, totalMs)
+    reply.headers(generationHeaders(result.winner, body.inputs, totalMs, settings.computeType))
     return generateJson(responseOf(body, result))
   } finally {
     release()

@@ -20,7 +20,7 @@ export function generationHeaders(
   const validation = Math.max(0, totalMs - timings.queue - timings.inference)
   return {
     'x-compute-type': computeType,
-    'x-compute-time': String(totalMs / 1000),
+    'x-compute-time': String(Number((totalMs / 1000).toFixed(9))),
     'x-compute-characters': String(characters(inputs)),
     'x-total-time': whole(totalMs),
     'x-validation-time': whole(validation),

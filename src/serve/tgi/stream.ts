@@ -1,10 +1,11 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { LoquentError } from '../../base/errors.ts'
+import { fail } from '../../base/errors.ts'
 import type { Generation, StreamEvent } from '../../library/types.ts'
 import { streamJson } from '../../wire/response.ts'
 import type { GenerateRequest } from '../../wire/tgi.ts'
-import { incomplete, streamErrorOf } from '../errors.ts'
+import { streamErrorOf } from '../errors.ts'
 import { EventStream } from '../event-stream.ts'
+import { logFailure, logGenerated } from '../request-log.ts'
 import type { Context } from './context.ts'
 import { characters } from './headers.ts'
 import { optionsOf } from './request.ts'
@@ -21,7 +22,9 @@ export async function stream(
   const headers = { 'x-compute-type': computeType, 'x-compute-characters': String(characters(body.inputs)) }
   const events = new EventStream(reply, headers, context.settings)
   try {
-    await sendTokens(context, body, events)
+    const start = performance.now()
+    const final = await sendTokens(context, body, events)
+    if (final) logGenerated(request, final, performance.now() - start)
   } catch (error) {
     if (!events.signal.aborted) {
       logFailure(request, error)
@@ -32,11 +35,12 @@ export async function stream(
   }
 }
 
+/** Sends the stream; returns its end, or nothing when the client left before it. */
 async function sendTokens(
   { llm, limits, admission }: Context,
   body: GenerateRequest,
   events: EventStream,
-): Promise<void> {
+): Promise<Generation | undefined> {
   checkStreamable(body.parameters)
   const release = admission.take()
   try {
@@ -46,9 +50,9 @@ async function sendTokens(
       final = event.final
       const behind = events.send(eventJson(event, body.parameters.details))
       if (behind) await behind
-      if (events.signal.aborted) return
+      if (events.signal.aborted) return undefined
     }
-    if (!final) throw incomplete()
+    return final ?? fail('request.aborted')
   } finally {
     release()
   }
@@ -70,8 +74,3 @@ const endOf = (g: Generation) => ({
   seed: g.seed,
   input_length: g.inputTokens,
 })
-
-function logFailure(request: FastifyRequest, error: unknown): void {
-  if (error instanceof LoquentError && error.code === 'request.invalid') request.log.info(error.message)
-  else request.log.error(error)
-}
