@@ -80,9 +80,9 @@ export class Detokenizer {
   }
 }
 
-/** Text of a whole list of ids. Several parts of one text: one Detokenizer instead. */
+/** Text of a whole list of ids, `atStart` unless told otherwise. Several parts of one text: one Detokenizer instead. */
 export function decode(table: TokenTable, ids: readonly number[], options: DetokenizerOptions = {}): string {
-  const detokenizer = new Detokenizer(table, options)
+  const detokenizer = new Detokenizer(table, { atStart: true, ...options })
   let text = ''
   for (const id of ids) text += detokenizer.push(id)
   return text + detokenizer.flush()

@@ -27,7 +27,7 @@ export interface TextModel {
   readonly eosToken: string | undefined
   /** Streaming detokenizer of one generation. */
   detokenizer(options?: DetokenizerOptions): Detokenizer
-  /** Text of ids at once; `atStart` defaults to true here. */
+  /** Text of ids at once; here `atStart` is the default. */
   decode(ids: readonly number[], options?: DetokenizerOptions): string
 }
 
@@ -97,6 +97,6 @@ export async function loadText(source: TextSource): Promise<TextModel> {
     eosToken: rest.eosToken,
     template: template === undefined ? undefined : compileTemplate(template, rest),
     detokenizer: (options) => new Detokenizer(tokenizer.table, options),
-    decode: (ids, options) => decode(tokenizer.table, ids, { atStart: true, ...options }),
+    decode: (ids, options) => decode(tokenizer.table, ids, options),
   }
 }

@@ -96,6 +96,7 @@ for (const [what, text, message] of [
   ['no JSON', '{', /tokenizer.json is not JSON/],
   ['no object', '[]', /does not hold an object/],
   ['no tokenizer', '{}', /tokenizer.json: /],
+  ['an id far beyond any vocabulary', json.replace('"!":', '"far":4000000000,"!":'), /token far has the id 4000000000/],
   ['a decoder nobody knows', JSON.stringify({ ...JSON.parse(json), decoder: { type: 'CTC' } }), /CTC is not supported/],
 ] as const) {
   test(`${what}: tokenizer.unsupported`, () => {
