@@ -21,7 +21,26 @@ void needSpace(const std::shared_ptr<Memory>& memory, int32_t lines, const char*
   if (lines < 0 || bytesOfLines(lines) > have) refuse(std::string("the ") + name + " arena is too small");
 }
 
-/** Entries of each field by the limits; the twin of src/ops/frame.ts, checked by the offsets it sends. */
+/** Words that kernels may touch of a field; the twin of src/ops/frame.ts. */
+int64_t fieldWords(Field f, const Limits& l) {
+  switch (f) {
+    case Field::counts: return 8;
+    case Field::tokenIds:
+    case Field::positions:
+    case Field::ropeLengths:
+    case Field::slots:
+    case Field::tokenSequences: return l.tokens;
+    case Field::queryStarts: return static_cast<int64_t>(l.sequences) + 1;
+    case Field::contextLengths: return l.sequences;
+    case Field::blockTables: return l.sequences * ((static_cast<int64_t>(l.context) + l.blockSize - 1) / l.blockSize);
+    case Field::masks: return l.masks * ((static_cast<int64_t>(l.vocabulary) + 31) / 32);
+    case Field::history: return static_cast<int64_t>(l.sequences) * l.context;
+    case Field::topIds:
+    case Field::topLogprobs: return static_cast<int64_t>(l.samples) * l.topTokens;
+    default: return l.samples;
+  }
+}
+
 void checkLimits(const Limits& l) {
   const bool positive = l.tokens > 0 && l.sequences > 0 && l.samples > 0 && l.context > 0 && l.blocks > 0 && l.vocabulary > 0;
   if (!positive || l.topTokens < 0 || l.masks < 0) refuse("a limit is not positive");
@@ -47,7 +66,8 @@ Plan::Plan(std::vector<int32_t> words, Arenas arenas, const KernelSet& set) : wo
   frameBytes_ = static_cast<size_t>(bytesOfLines(h.frameLines));
   for (int32_t f = 0; f < fieldCount; f++) {
     const int32_t next = f + 1 < fieldCount ? fields_[f + 1] : h.frameLines;
-    if (fields_[f] < 0 || fields_[f] > next) refuse("frame fields overlap");
+    const int64_t room = bytesOfLines(next) - bytesOfLines(fields_[f]);
+    if (fields_[f] < 0 || room < fieldWords(static_cast<Field>(f), h.limits) * 4) refuse("a frame field is too small");
   }
   readCaches(fields_ + fieldCount);
   const int32_t* records = fields_ + fieldCount + static_cast<size_t>(h.caches) * cacheWords;

@@ -25,6 +25,8 @@ class Plan {
 
   size_t scratchBytes() const { return scratchBytes_; }
   size_t frameBytes() const { return frameBytes_; }
+  /** Lets the arenas go; the plan cannot run after. */
+  void release() { arenas_ = {}; }
   /** Runs one step; returns false when the pool was stopped before the end. */
   bool run(uint8_t* frame, Pool& pool) const;
 

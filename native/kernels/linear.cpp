@@ -12,8 +12,14 @@ namespace {
 constexpr int tileRows = 6;
 /** Columns of k whose 64 outputs, as float32, stay in a first or second level cache. */
 constexpr int32_t sliceLength = 256;
-/** From this many rows on, a slice is decoded once to float32 and read by every tile. */
-constexpr int32_t decodeFrom = 2 * tileRows + 1;
+/**
+ * From this many rows on, a slice is decoded once to float32 and read by every tile. Where one or two instructions
+ * widen a vector of 16-bit floats they hide behind the products, and decoding was measured to cost more than it saves.
+ */
+constexpr int32_t decodeFrom(Format f) {
+  const bool widensCheaply = lanes >= 8 && (f == Format::bf16 || f == Format::f16);
+  return f == Format::f32 || widensCheaply ? INT32_MAX : 2 * tileRows + 1;
+}
 /** Rows of a piece of work; the accumulators of so many rows live in scratch. */
 constexpr int32_t blockRows = 96;
 constexpr int32_t smallBlockRows = 48;
@@ -167,7 +173,7 @@ void run(const Step& s, const void* record, int32_t task, uint8_t* scratch) {
   float* sums = reinterpret_cast<float*>(scratch);
   float* decoded = sums + blockRows * panelColumns;
   memset(sums, 0, static_cast<size_t>(rows) * panelColumns * 4);
-  const bool decodes = format != Format::f32 && rows >= decodeFrom;
+  const bool decodes = rows >= decodeFrom(format);
   const Tile* chosen = tiles(decodes ? Format::f32 : format);
   // With one tile of rows the panel is read once: no need to cut it.
   const int32_t slice = rows <= tileRows ? length : sliceLength;

@@ -7,15 +7,6 @@
 
 namespace loquent::js {
 
-namespace {
-
-/** Memory that JS sees as an ArrayBuffer, findable again from it. */
-struct Arena {
-  std::shared_ptr<Memory> memory;
-};
-
-}  // namespace
-
 template <>
 const napi_type_tag Handle<Device>::tag = {0x6c6f7175656e7401, 0x8f1c7a9b2d3e4f50};
 template <>
@@ -79,14 +70,24 @@ napi_value map(napi_env env, napi_callback_info i) {
   return bufferOf(env, Memory::mapFile(toText(env, arguments<1>(env, i)[0])));
 }
 
-/** reserve(bytes): { handle, buffer }, zeroed. */
+/** reserve(device, bytes): { handle, buffer }, zeroed; detached and freed when the device is closed. */
 napi_value reserve(napi_env env, napi_callback_info i) {
-  auto memory = Memory::reserve(static_cast<size_t>(toInteger(env, arguments<1>(env, i)[0])));
+  const auto a = arguments<2>(env, i);
+  const auto device = Handle<Device>::read(env, a[0]);
+  const auto arena = std::make_shared<Arena>(Arena{Memory::reserve(static_cast<size_t>(toInteger(env, a[1])))});
+  const napi_value buffer = bufferOf(env, arena->memory);
+  device->adopt(arena, buffer);
   napi_value result;
   check(env, napi_create_object(env, &result));
-  set(env, result, "buffer", bufferOf(env, memory));
-  set(env, result, "handle", Handle<Arena>::create(env, std::make_shared<Arena>(Arena{memory})));
+  set(env, result, "buffer", buffer);
+  set(env, result, "handle", Handle<Arena>::create(env, arena));
   return result;
+}
+
+std::shared_ptr<Memory> toMemory(napi_env env, napi_value v) {
+  auto memory = Handle<Arena>::read(env, v)->memory;
+  if (!memory) throw std::runtime_error("the backend was closed");
+  return memory;
 }
 
 Format toFormat(napi_env env, napi_value v) {
@@ -99,7 +100,7 @@ Format toFormat(napi_env env, napi_value v) {
 napi_value upload(napi_env env, napi_callback_info i) {
   const auto a = arguments<3>(env, i);
   const auto device = Handle<Device>::read(env, a[0]);
-  const auto memory = Handle<Arena>::read(env, a[1])->memory;
+  const auto memory = toMemory(env, a[1]);
   const int64_t offset = toInteger(env, get(env, a[2], "offset"));
   if (offset > static_cast<int64_t>(memory->bytes())) throw std::runtime_error("upload: the place is outside the arena");
   Packing packing = {memory->data() + offset, toFormat(env, get(env, a[2], "format")),
@@ -126,10 +127,11 @@ napi_value compile(napi_env env, napi_callback_info i) {
   const auto device = Handle<Device>::read(env, a[0]);
   const Bytes words = toTyped(env, a[1], napi_int32_array, 4);
   const int32_t* first = reinterpret_cast<const int32_t*>(words.data);
-  const Arenas arenas = {Handle<Arena>::read(env, a[2])->memory, Handle<Arena>::read(env, a[3])->memory,
-                         Handle<Arena>::read(env, a[4])->memory};
+  const Arenas arenas = {toMemory(env, a[2]), toMemory(env, a[3]), toMemory(env, a[4])};
   std::vector<int32_t> copy(first, first + words.length / 4);
-  return Handle<Plan>::create(env, std::make_shared<Plan>(std::move(copy), arenas, device->kernels()));
+  const auto plan = std::make_shared<Plan>(std::move(copy), arenas, device->kernels());
+  device->adopt(plan);
+  return Handle<Plan>::create(env, plan);
 }
 
 /** run(device, plan, frame: ArrayBuffer): promise of nanoseconds */

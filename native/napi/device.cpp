@@ -23,7 +23,10 @@ std::shared_ptr<Device> Device::open(napi_env env, int32_t threads, const Kernel
   return device;
 }
 
-Device::~Device() { close(); }
+Device::~Device() {
+  // Nobody closed it: its buffers may be in use elsewhere, and go when they are collected.
+  endThreads();
+}
 
 void Device::onEnvironmentEnd(void* data) {
   auto* device = static_cast<Device*>(data);
@@ -32,12 +35,33 @@ void Device::onEnvironmentEnd(void* data) {
   device->queue_ = nullptr;
 }
 
-void Device::close() {
+void Device::endThreads() {
   if (queue_ == nullptr) return;
   napi_remove_env_cleanup_hook(env_, onEnvironmentEnd, this);
   engine_.reset();
   napi_release_threadsafe_function(queue_, napi_tsfn_release);
   queue_ = nullptr;
+}
+
+void Device::adopt(const std::shared_ptr<Arena>& arena, napi_value buffer) {
+  napi_ref reference;
+  check(env_, napi_create_reference(env_, buffer, 0, &reference));
+  arenas_.push_back({arena, reference});
+}
+
+void Device::close() {
+  endThreads();
+  for (const auto& plan : plans_) {
+    if (const auto held = plan.lock()) held->release();
+  }
+  plans_.clear();
+  for (const Adopted& adopted : arenas_) {
+    napi_value buffer = nullptr;
+    if (napi_get_reference_value(env_, adopted.buffer, &buffer) == napi_ok && buffer) napi_detach_arraybuffer(env_, buffer);
+    napi_delete_reference(env_, adopted.buffer);
+    adopted.arena->memory = nullptr;
+  }
+  arenas_.clear();
 }
 
 napi_value Device::submit(std::function<void(Pool&)> work, napi_value kept) {

@@ -5,9 +5,15 @@
 #include <string>
 
 #include "../core/engine.h"
+#include "../core/plan.h"
 #include "call.h"
 
 namespace loquent::js {
+
+/** Memory that JS sees as an ArrayBuffer. Empty once its device is closed. */
+struct Arena {
+  std::shared_ptr<Memory> memory;
+};
 
 /** Belongs to one JS thread; every member is called there. */
 class Device : public std::enable_shared_from_this<Device> {
@@ -21,12 +27,19 @@ class Device : public std::enable_shared_from_this<Device> {
    */
   napi_value submit(std::function<void(Pool&)> work, napi_value kept);
   const KernelSet& kernels() const { return *kernels_; }
-  /** Ends what runs (its promise rejects), joins the threads. Idempotent. */
+  /** Remembers what `close` must let go. `buffer` shows the memory of the arena. */
+  void adopt(const std::shared_ptr<Arena>& arena, napi_value buffer);
+  void adopt(const std::shared_ptr<Plan>& plan) { plans_.push_back(plan); }
+  /**
+   * Ends what runs (its promise rejects), joins the threads, detaches the buffers of its arenas and frees them: a model
+   * that is unloaded gives its memory back now and not when the collector comes. Idempotent.
+   */
   void close();
 
  private:
   struct Pledge;
   Device(napi_env env, const KernelSet& kernels) : env_(env), kernels_(&kernels) {}
+  void endThreads();
   void settle(Pledge& pledge);
   static void settleFromQueue(napi_env env, napi_value, void*, void* data);
   static void onEnvironmentEnd(void* data);
@@ -36,6 +49,12 @@ class Device : public std::enable_shared_from_this<Device> {
   std::unique_ptr<Engine> engine_;
   napi_threadsafe_function queue_ = nullptr;
   int64_t inFlight_ = 0;
+  struct Adopted {
+    std::shared_ptr<Arena> arena;
+    napi_ref buffer;
+  };
+  std::vector<Adopted> arenas_;
+  std::vector<std::weak_ptr<Plan>> plans_;
 };
 
 }  // namespace loquent::js

@@ -37,7 +37,8 @@ export interface Addon {
   open(threads: number, isa: string): DeviceHandle
   close(device: DeviceHandle): void
   map(path: string): ArrayBuffer
-  reserve(bytes: number): { readonly buffer: ArrayBuffer; readonly handle: ArenaHandle }
+  /** Zeroed memory; `close` detaches the buffer and frees it. */
+  reserve(device: DeviceHandle, bytes: number): { readonly buffer: ArrayBuffer; readonly handle: ArenaHandle }
   upload(device: DeviceHandle, arena: ArenaHandle, upload: Upload): Promise<number>
   compile(
     device: DeviceHandle,

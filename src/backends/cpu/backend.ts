@@ -63,7 +63,7 @@ class CpuBackend implements Backend {
   mapFile = (path: string): ArrayBuffer => guard('backend.failed', () => this.#addon.map(path))
 
   reserve(space: ArenaSpace, bytes: number): Arena {
-    const { buffer, handle } = guard('engine.memory', () => this.#addon.reserve(bytes))
+    const { buffer, handle } = guard('engine.memory', () => this.#addon.reserve(this.#device, bytes))
     const arena: CpuArena = { space, buffer, handle }
     return arena
   }

@@ -1,0 +1,184 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { promisify } from 'node:util'
+import { Worker } from 'node:worker_threads'
+import { openBench } from '../conformance/bench.ts'
+import { Random } from '../conformance/random.ts'
+import { sameBytes } from '../conformance/same-bytes.ts'
+import type { Backend } from '../contract.ts'
+import { loadAddon } from './addon.ts'
+import { openCpuBackend } from './backend.ts'
+import { blockSize } from './storage.ts'
+
+const { isas } = loadAddon().info()
+
+async function withBackend<T>(
+  options: { threads?: number; isa?: string },
+  use: (b: Backend) => Promise<T>,
+): Promise<T> {
+  const backend = openCpuBackend(options)
+  try {
+    return await use(backend)
+  } finally {
+    backend.close()
+  }
+}
+
+/** A product large enough to be under way for a while. */
+const large = (backend: Backend, rows = 64) =>
+  openBench(backend, new Random(1), {
+    limits: { tokens: rows, context: rows, blocks: rows / blockSize },
+    build: ({ g, checkpoint }) => {
+      checkpoint.add('table', 'f32', 32, 512)
+      checkpoint.add('w', 'f32', 2048, 512)
+      const ids = g.frame('tokenIds', 'tokens')
+      const x = g.op('embedding', 'x', { ids, weight: g.weight('table', 32, 512) }, {})['out']!
+      g.op('linear', 'y', { x, weight: g.weight('w', 2048, 512) }, { activation: 'none' })
+    },
+  })
+
+test('the same bytes whatever the thread count', async () => {
+  const [one, ...others] = await Promise.all(
+    [1, 2, 4].map((threads) => withBackend({ threads }, (b) => sameBytes(b, 3, 'bf16'))),
+  )
+  for (const other of others) assert.deepEqual(other, one)
+})
+
+test('the same bytes on every instruction set that fuses products', async () => {
+  const fused = isas.filter((isa) => isa !== 'generic')
+  const results = await Promise.all(fused.map((isa) => withBackend({ isa }, (b) => sameBytes(b, 4, 'q8_0'))))
+  for (const result of results.slice(1)) assert.deepEqual(result, results[0])
+})
+
+test('options that cannot be had are refused, defaults are filled in', () => {
+  assert.throws(() => openCpuBackend({ isa: 'sse9' }), { code: 'option.invalid' })
+  assert.throws(() => openCpuBackend({ threads: 0 }), { code: 'option.invalid' })
+  assert.throws(() => openCpuBackend({ threads: 1.5 }), { code: 'option.invalid' })
+  const backend = openCpuBackend()
+  const { detail, threads } = backend.traits
+  backend.close()
+  assert.deepEqual([detail, threads], [isas.at(-1), Math.min(64, availableParallelism())])
+})
+
+test('closing joins the threads and gives the memory back', async () => {
+  const threadsNow = () => (process.platform === 'linux' ? readdirSync('/proc/self/task').length : 0)
+  const before = threadsNow()
+  for (let i = 0; i < 20; i++) {
+    const backend = openCpuBackend({ threads: 4 })
+    const { buffer } = backend.reserve('cache', 1 << 20)
+    assert.equal(buffer.byteLength, 1 << 20)
+    await (await large(backend)).run()
+    backend.close()
+    backend.close()
+    assert.equal(buffer.byteLength, 0)
+  }
+  assert.equal(threadsNow(), before)
+})
+
+test('what runs when the backend is closed rejects, as does what comes after', async () => {
+  const backend = openCpuBackend({ threads: 2 })
+  const bench = await large(backend, 1024)
+  bench.frame.counts[0] = 1024
+  const running = Array.from({ length: 8 }, () => bench.run())
+  const last = assert.rejects(running.at(-1)!, { code: 'backend.failed', message: /closed/ })
+  backend.close()
+  await Promise.allSettled(running)
+  await last
+  await assert.rejects(bench.run(), { code: 'backend.failed', message: /closed/ })
+})
+
+test('a backend works in a worker thread and beside another', async () => {
+  const here = openCpuBackend({ threads: 2 })
+  const source = `
+    const { parentPort, workerData } = require('node:worker_threads')
+    import(workerData.url).then(async ({ openCpuBackend }) => {
+      const backend = openCpuBackend({ threads: 2 })
+      const arena = backend.reserve('weights', 4096)
+      const data = Float32Array.from({ length: 64 }, (_, i) => i)
+      const weight = { kind: 'weight', rows: 1, columns: 64, tensors: [], data }
+      await backend.upload({ weight, format: 'f32', layout: 'rows', offset: 64, bytes: 256 }, arena, [])
+      parentPort.postMessage([...new Float32Array(arena.buffer, 64, 3)])
+      backend.close()
+    })`
+  const url = import.meta.url.replace('backend.test.', 'backend.')
+  const worker = new Worker(source, { eval: true, workerData: { url } })
+  const message = await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject))
+  assert.deepEqual(message, [0, 1, 2])
+  await (await large(here)).run()
+  here.close()
+})
+
+/** Script of a process that begins a step of seconds, twice, and then does `end`. */
+const interrupted = (end: string) => `
+  const { openCpuBackend } = await import(${JSON.stringify(import.meta.url.replace('backend.test.', 'backend.'))})
+  const { openBench } = await import(${JSON.stringify(import.meta.url.replace('cpu/backend.test.', 'conformance/bench.'))})
+  const { Random } = await import(${JSON.stringify(import.meta.url.replace('cpu/backend.test.', 'conformance/random.'))})
+  const backend = openCpuBackend({ threads: 2 })
+  const bench = await openBench(backend, new Random(1), {
+    limits: { tokens: 4096, context: 4096, blocks: 256 },
+    build: ({ g, checkpoint }) => {
+      checkpoint.add('t', 'f32', 32, 512)
+      checkpoint.add('w', 'f32', 4096, 512)
+      const x = g.op('embedding', 'x', { ids: g.frame('tokenIds', 'tokens'), weight: g.weight('t', 32, 512) }, {}).out
+      for (let i = 0; i < 8; i++) g.op('linear', 'y' + i, { x, weight: g.weight('w', 4096, 512) }, { activation: 'none' })
+    },
+  })
+  bench.frame.counts[0] = 4096
+  const running = [bench.run(), bench.run()]
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  ${end}`
+
+test('a process may exit in the middle of a step', async () => {
+  const flags = ['--input-type=module', '--no-warnings', '-e']
+  await promisify(execFile)(process.execPath, [...flags, interrupted('process.exit(0)')])
+})
+
+test('a worker may be terminated in the middle of a step', async () => {
+  const source = `(async () => {${interrupted(`require('node:worker_threads').parentPort.postMessage('running')`)}})()`
+  const worker = new Worker(source, { eval: true })
+  await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject))
+  assert.equal(await worker.terminate(), 1)
+})
+
+test('an idle backend does not keep a process alive', async () => {
+  const script = interrupted('await Promise.all(running); console.log("done")')
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--no-warnings', '-e', script])
+  assert.equal(stdout, 'done\n')
+})
+
+test('a file is mapped whole; an empty one and a missing one are no trouble', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'loquent-map-'))
+  const backend = openCpuBackend({ threads: 1 })
+  try {
+    await writeFile(join(folder, 'a'), 'some bytes')
+    await writeFile(join(folder, 'empty'), '')
+    assert.equal(Buffer.from(backend.mapFile!(join(folder, 'a'))).toString(), 'some bytes')
+    assert.equal(backend.mapFile!(join(folder, 'empty')).byteLength, 0)
+    assert.throws(() => backend.mapFile!(join(folder, 'none')), { code: 'backend.failed', message: /cannot open/ })
+    assert.throws(() => backend.mapFile!(folder), { code: 'backend.failed' })
+  } finally {
+    backend.close()
+    await rm(folder, { recursive: true })
+  }
+})
+
+test('an upload that does not fit its place or its parts is refused', async () => {
+  await withBackend({ threads: 1 }, async (backend) => {
+    const arena = backend.reserve('weights', 1024)
+    const weight = { kind: 'weight', rows: 4, columns: 64, tensors: [], data: new Float32Array(256) } as const
+    const placed = { weight, format: 'f32', layout: 'rows', offset: 0, bytes: 1024 } as const
+    const refused = (over: object, message: RegExp) =>
+      assert.rejects(backend.upload({ ...placed, ...over }, arena, []), { code: 'backend.failed', message })
+    await backend.upload(placed, arena, [])
+    await refused({ offset: 64 }, /does not fit its place/)
+    await refused({ offset: 4096 }, /outside the arena/)
+    await refused({ layout: 'panels' }, /does not fit its place/)
+    await refused({ format: 'q4_k' }, /whole blocks/)
+    await refused({ weight: { ...weight, data: new Float32Array(128) } }, /wrong size|are 2 rows/)
+  })
+})
