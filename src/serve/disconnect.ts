@@ -6,6 +6,7 @@ import type { ServerResponse } from 'node:http'
  */
 export function disconnectSignal(response: ServerResponse): AbortSignal {
   const controller = new AbortController()
+  if (response.destroyed) controller.abort()
   response.once('close', () => {
     if (!response.writableFinished) controller.abort()
   })

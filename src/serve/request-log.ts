@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify'
-import { LoquentError } from '../base/errors.ts'
+import { type ErrorCode, LoquentError } from '../base/errors.ts'
 import type { Generation } from '../library/types.ts'
 
 /** One line for each generation: what it cost, never what it said. */
@@ -9,11 +9,14 @@ export function logGenerated(request: FastifyRequest, generation: Generation, to
   request.log.info({ path: request.url, inputTokens, generatedTokens, finishReason, ...times }, 'generated')
 }
 
-/** A request refused is the client's affair; one that failed is ours. */
+const clientAffairs: readonly ErrorCode[] = ['request.invalid', 'request.aborted', 'engine.overloaded']
+
+/** A request refused or given up is the client's affair; one that failed is ours. */
 export function logFailure(request: FastifyRequest, error: unknown): void {
-  const refused = error instanceof LoquentError && ['request.invalid', 'engine.overloaded'].includes(error.code)
-  if (refused) request.log.info(error.message)
-  else request.log.error(error)
+  const facts = { path: request.url }
+  const theirs = error instanceof LoquentError && clientAffairs.includes(error.code)
+  if (theirs) request.log.info(facts, error.message)
+  else request.log.error({ ...facts, err: error }, String(error))
 }
 
 const round = (ms: number): number => Math.round(ms * 1000) / 1000

@@ -79,6 +79,7 @@ const parameterRefusals: readonly (readonly [body: string, reason: string])[] = 
     '{"seed":18446744073709551616}',
     'parameters.seed: invalid type: floating point `1.8446744073709552e19`, expected u64',
   ],
+  ['{"truncate":9007199254740992}', 'parameters.truncate: invalid value: integer `9007199254740992`, expected usize'],
   ['{"seed":-1}', 'parameters.seed: invalid value: integer `-1`, expected u64'],
   ['{"temperature":"hot"}', 'parameters.temperature: invalid type: string "hot", expected f32'],
   ['{"temperature":1e39}', 'parameters.temperature: invalid value: floating point `1e39`, expected f32'],

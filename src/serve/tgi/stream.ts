@@ -24,23 +24,21 @@ export async function stream(
   try {
     const start = performance.now()
     const final = await sendTokens(context, body, events)
-    if (final) logGenerated(request, final, performance.now() - start)
+    logGenerated(request, final, performance.now() - start)
   } catch (error) {
-    if (!events.signal.aborted) {
-      logFailure(request, error)
-      await events.send(JSON.stringify(streamErrorOf(error)))
-    }
+    logFailure(request, error)
+    await events.send(JSON.stringify(streamErrorOf(error)))
   } finally {
     events.end()
   }
 }
 
-/** Sends the stream; returns its end, or nothing when the client left before it. */
+/** Sends the stream and returns its end. */
 async function sendTokens(
   { llm, limits, admission }: Context,
   body: GenerateRequest,
   events: EventStream,
-): Promise<Generation | undefined> {
+): Promise<Generation> {
   checkStreamable(body.parameters)
   const release = admission.take()
   try {
@@ -50,7 +48,7 @@ async function sendTokens(
       final = event.final
       const behind = events.send(eventJson(event, body.parameters.details))
       if (behind) await behind
-      if (events.signal.aborted) return undefined
+      if (events.signal.aborted) fail('request.aborted')
     }
     return final ?? fail('request.aborted')
   } finally {
