@@ -66,9 +66,9 @@ export function rawPost(path: string, body: string, extra = ''): string {
   return `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${length}\r\n${extra}\r\n${body}`
 }
 
-/** Waits until `condition` holds; fails after two seconds. */
+/** Waits until `condition` holds; fails after ten seconds. */
 export async function until(condition: () => boolean, what: string): Promise<void> {
-  const deadline = performance.now() + 2000
+  const deadline = performance.now() + 10_000
   while (!condition()) {
     if (performance.now() > deadline) throw new Error(`waited in vain until ${what}`)
     await sleep(5)
