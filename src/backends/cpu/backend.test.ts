@@ -29,16 +29,16 @@ async function withBackend<T>(
   }
 }
 
-/** A product large enough to be under way for a while. */
-const large = (backend: Backend, rows = 64) =>
+/** A chain of products over `rows` tokens: a few thousand rows are under way for a while. */
+const chain = (backend: Backend, rows: number) =>
   openBench(backend, new Random(1), {
     limits: { tokens: rows, context: rows, blocks: rows / blockSize },
+    reuse: true,
     build: ({ g, checkpoint }) => {
-      checkpoint.add('table', 'f32', 32, 512)
-      checkpoint.add('w', 'f32', 2048, 512)
-      const ids = g.frame('tokenIds', 'tokens')
-      const x = g.op('embedding', 'x', { ids, weight: g.weight('table', 32, 512) }, {})['out']!
-      g.op('linear', 'y', { x, weight: g.weight('w', 2048, 512) }, { activation: 'none' })
+      checkpoint.add('table', 'f32', 256, 256)
+      const table = g.weight('table', 256, 256)
+      let x = g.op('embedding', 'x', { ids: g.frame('tokenIds', 'tokens'), weight: table }, {})['out']!
+      for (let i = 0; i < 24; i++) x = g.op('linear', `y${i}`, { x, weight: table }, { activation: 'relu' })['out']!
     },
   })
 
@@ -72,7 +72,7 @@ test('closing joins the threads and gives the memory back', async () => {
     const backend = openCpuBackend({ threads: 4 })
     const { buffer } = backend.reserve('cache', 1 << 20)
     assert.equal(buffer.byteLength, 1 << 20)
-    await (await large(backend)).run()
+    await (await chain(backend, 16)).run()
     backend.close()
     backend.close()
     assert.equal(buffer.byteLength, 0)
@@ -82,8 +82,8 @@ test('closing joins the threads and gives the memory back', async () => {
 
 test('what runs when the backend is closed rejects, as does what comes after', async () => {
   const backend = openCpuBackend({ threads: 2 })
-  const bench = await large(backend, 1024)
-  bench.frame.counts[0] = 1024
+  const bench = await chain(backend, 4096)
+  bench.frame.counts[0] = 4096
   const running = Array.from({ length: 8 }, () => bench.run())
   const last = assert.rejects(running.at(-1)!, { code: 'backend.failed', message: /closed/ })
   backend.close()
@@ -109,11 +109,11 @@ test('a backend works in a worker thread and beside another', async () => {
   const worker = new Worker(source, { eval: true, workerData: { url } })
   const message = await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject))
   assert.deepEqual(message, [0, 1, 2])
-  await (await large(here)).run()
+  await (await chain(here, 16)).run()
   here.close()
 })
 
-/** Script of a process that begins a step of seconds, twice, and then does `end`. */
+/** Script of a process that begins two steps of a tenth of a second and more, and then does `end`. */
 const interrupted = (end: string) => `
   const { openCpuBackend } = await import(${JSON.stringify(import.meta.url.replace('backend.test.', 'backend.'))})
   const { openBench } = await import(${JSON.stringify(import.meta.url.replace('cpu/backend.test.', 'conformance/bench.'))})
@@ -121,11 +121,12 @@ const interrupted = (end: string) => `
   const backend = openCpuBackend({ threads: 2 })
   const bench = await openBench(backend, new Random(1), {
     limits: { tokens: 4096, context: 4096, blocks: 256 },
+    reuse: true,
     build: ({ g, checkpoint }) => {
-      checkpoint.add('t', 'f32', 32, 512)
-      checkpoint.add('w', 'f32', 4096, 512)
-      const x = g.op('embedding', 'x', { ids: g.frame('tokenIds', 'tokens'), weight: g.weight('t', 32, 512) }, {}).out
-      for (let i = 0; i < 8; i++) g.op('linear', 'y' + i, { x, weight: g.weight('w', 4096, 512) }, { activation: 'none' })
+      checkpoint.add('t', 'f32', 256, 256)
+      const weight = g.weight('t', 256, 256)
+      let x = g.op('embedding', 'x', { ids: g.frame('tokenIds', 'tokens'), weight }, {}).out
+      for (let i = 0; i < 24; i++) x = g.op('linear', 'y' + i, { x, weight }, { activation: 'relu' }).out
     },
   })
   bench.frame.counts[0] = 4096
