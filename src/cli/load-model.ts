@@ -19,10 +19,12 @@ export interface ModelFlags {
 }
 
 /** Loads the model that the flags name, showing progress on stderr. */
-export function loadModel(flags: ModelFlags): Promise<LLM> {
+export async function loadModel(flags: ModelFlags): Promise<LLM> {
   const { modelId, ropeScaling, ropeFactor, ...rest } = flags
   const stretched = ropeScaling !== undefined || ropeFactor !== undefined
   const rope = stretched && { ropeScaling: { type: ropeScaling ?? 'linear', factor: ropeFactor ?? 1 } as const }
   const options: LoadOptions = { ...rest, ...(rope || {}), onProgress: showProgress(process.stderr) }
-  return load(modelId, options)
+  const llm = await load(modelId, options)
+  if (llm.info.notice) process.stderr.write(`loquent: ${llm.info.notice}\n`)
+  return llm
 }

@@ -18,7 +18,7 @@ export async function load(model: string = embeddedModel, options: LoadOptions =
   const { onProgress, tokenizerConfigPath, ...engine } = options
   const text = await openText(model, tokenizerConfigPath)
   const host = await startWorkerHost({ ...engine, model } satisfies EngineOptions, onProgress)
-  const { architecture, backend, dtype, vocabulary, maxTotalTokens, maxTopTokens } = host.facts
+  const { architecture, backend, dtype, vocabulary, maxTotalTokens, maxTopTokens, notice } = host.facts
   const info: ModelInfo = {
     modelId: model === embeddedModel ? basename(model) : model,
     architecture,
@@ -29,6 +29,7 @@ export async function load(model: string = embeddedModel, options: LoadOptions =
     maxInputTokens: maxTotalTokens - 1,
     maxTopTokens,
     hasChatTemplate: text.template !== undefined,
+    ...(notice !== undefined && { notice }),
   }
   return new LoadedModel(host, text, info)
 }

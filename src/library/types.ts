@@ -81,6 +81,8 @@ export interface ModelInfo {
   readonly maxInputTokens: number
   readonly maxTopTokens: number
   readonly hasChatTemplate: boolean
+  /** Something the user should know of the load: a fallback to the reference backend, and why. */
+  readonly notice?: string
 }
 
 export interface TokenSpan {
