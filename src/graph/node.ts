@@ -16,7 +16,7 @@ export interface Value {
 
 /**
  * Constant data: tensors of the checkpoint stacked along rows, or numbers known when the graph is built.
- * A vector is one row. Nothing here says how a backend stores it.
+ * A vector is one row; several vectors stand one after another in it (the biases of merged linears). Nothing here says how a backend stores it.
  */
 export interface Weight {
   readonly kind: 'weight'

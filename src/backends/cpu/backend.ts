@@ -3,6 +3,7 @@ import { assert } from '../../base/assert.ts'
 import { fail } from '../../base/errors.ts'
 import { layouts, type PlacedWeight, type Program } from '../../graph/program.ts'
 import type { Frame } from '../../ops/frame.ts'
+import { dequantize } from '../../tensor/dequantize.ts'
 import { formats } from '../../tensor/format.ts'
 import type { StoredTensor } from '../../weights/catalog.ts'
 import type { Arena, ArenaSpace, Arenas, Backend, Plan, StepStats, Traits } from '../contract.ts'
@@ -70,7 +71,8 @@ class CpuBackend implements Backend {
 
   async upload(to: PlacedWeight, arena: Arena, from: readonly StoredTensor[]): Promise<void> {
     const { rows, columns } = to.weight
-    const parts = to.weight.data ? [constantPart(to.weight.data, rows)] : from.map((t) => storedPart(t, columns))
+    const data = to.weight.data ?? (rows === 1 && from.length > 1 ? joinedVector(columns, from) : undefined)
+    const parts = data ? [constantPart(data, rows)] : from.map((t) => storedPart(t, columns))
     const { offset } = to
     const place = { offset, format: formats[to.format].id, layout: layouts[to.layout], rows, columns, parts }
     await guardAsync(() => this.#addon.upload(this.#device, handleOf(arena), place))
@@ -104,6 +106,18 @@ function handleOf(arena: Arena): ArenaHandle {
 
 function constantPart(data: Float32Array, rows: number): UploadPart {
   return { bytes: new Uint8Array(data.buffer, data.byteOffset, data.byteLength), rows, format: formats.f32.id }
+}
+
+/** One row out of several stored vectors, such as the biases of merged linears: parts that are no whole rows of it. */
+function joinedVector(columns: number, from: readonly StoredTensor[]): Float32Array {
+  const row = new Float32Array(columns)
+  let at = 0
+  for (const tensor of from) {
+    const elements = tensor.shape.reduce((a, b) => a * b, 1)
+    dequantize(tensor.format, tensor.bytes(), row.subarray(at, at + elements))
+    at += elements
+  }
+  return row
 }
 
 function storedPart(tensor: StoredTensor, columns: number): UploadPart {
