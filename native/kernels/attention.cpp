@@ -1,6 +1,6 @@
 // writeKv and attention over the paged cache. Twin: backends/reference.
 //
-// Keys are walked in tiles of 16 absolute positions, ascending; lanes are keys for the scores and head dimensions for
+// Keys are walked in tiles of 64 absolute positions (four blocks), ascending; lanes are keys for the scores and head dimensions for
 // the values. What a row computes depends only on its own position and keys: rows share loads, never sums, and a key
 // that a row may not see takes no part in it (a lane replaced before the maximum, a value never read), so that a
 // decoded token and the same token in a chunk of a prompt have the same bits.
@@ -48,8 +48,12 @@ void runWrite(const Step& s, const void* record, int32_t task, uint8_t*) {
 
 /** Tokens of one sequence that a piece of work covers. */
 constexpr int32_t tokenTile = 16;
-/** Rows that share the loads of a key tile. */
-constexpr int groupRows = lanes >= 8 ? 6 : 3;
+/** Blocks of keys that one turn of the online softmax takes: enough sums at once to hide the latency of a product. */
+constexpr int32_t tileBlocks = 4;
+constexpr int32_t tileKeys = tileBlocks * keyTile;
+/** Rows that share the loads of a tile, and vectors (of keys, of values) beside each: what the registers hold. */
+constexpr int groupRows = lanes == 16 ? 6 : 3;
+constexpr int groupVectors = lanes == 16 ? 4 : lanes == 8 ? 2 : 1;
 
 /** A query head of a token, and where its online softmax stands. `sums` are kept by lane and added at the end. */
 struct Row {
@@ -64,50 +68,104 @@ struct Shape {
   float scale, softcap;
 };
 
-/** Adds keys `[from, to)` of a tile to R rows. */
-template <int R>
-void addTile(Row* rows, Head head, const Shape& shape, int from, int to) {
-  F score[R];
-  for (int r = 0; r < R; r++) score[r] = splatF(0.0f);
-  for (int32_t d = 0; d < shape.headDim; d++) {
-    const F k = loadF(head.keys + d * keyTile);
-    for (int r = 0; r < R; r++) score[r] = fma(splatF(rows[r].q[d]), k, score[r]);
-  }
-  float weights[R][keyTile], decay[R];
+/** Scores of N blocks of keys for R rows. */
+template <int R, int N>
+LOQUENT_INLINE void scoreBlocks(const Row* rows, const Head* heads, int32_t headDim, int block, float (*scores)[tileKeys]) {
+  F sum[R][N];
   for (int r = 0; r < R; r++) {
-    F x = score[r] * splatF(shape.scale);
-    if (shape.softcap > 0) x = splatF(shape.softcap) * hyperbolicTangent(x / splatF(shape.softcap));
-    const bool whole = to - from == keyTile;
-    if (!whole) x = inRange(from, to, x, splatF(-INFINITY));
-    const float before = rows[r].maximum, tile = largestOf(x);
-    const float maximum = tile > before ? tile : before;
-    F p = exponential(x - splatF(maximum));
-    if (!whole) p = inRange(from, to, p, splatF(0.0f));
-    const F a = exponential(splatF(before - maximum));
-    storeF(rows[r].sums, fma(loadF(rows[r].sums), a, p));
-    storeF(weights[r], a);
-    decay[r] = weights[r][0];
-    storeF(weights[r], p);
-    rows[r].maximum = maximum;
+    for (int n = 0; n < N; n++) sum[r][n] = splatF(0.0f);
   }
-  for (int32_t c = 0; c < shape.width; c += 16) {
-    F sum[R];
-    for (int r = 0; r < R; r++) sum[r] = loadF(rows[r].values + c) * splatF(decay[r]);
-    for (int j = from; j < to; j++) {
-      const F v = loadF(head.values + j * shape.width + c);
-      for (int r = 0; r < R; r++) sum[r] = fma(splatF(weights[r][j]), v, sum[r]);
+  for (int32_t d = 0; d < headDim; d++) {
+    F k[N];
+    for (int n = 0; n < N; n++) k[n] = loadF(heads[block + n].keys + d * keyTile);
+    for (int r = 0; r < R; r++) {
+      const F q = splatF(rows[r].q[d]);
+      for (int n = 0; n < N; n++) sum[r][n] = fma(q, k[n], sum[r][n]);
     }
-    for (int r = 0; r < R; r++) storeF(rows[r].values + c, sum[r]);
+  }
+  for (int r = 0; r < R; r++) {
+    for (int n = 0; n < N; n++) storeF(scores[r] + (block + n) * keyTile, sum[r][n]);
   }
 }
 
-void addTiles(Row* rows, int32_t count, Head head, const Shape& shape, int from, int to) {
-  constexpr void (*byRows[])(Row*, Head, const Shape&, int, int) = {
+/** Turns the scores of keys `[from, to)` into weights; returns what the row's earlier values are scaled by. */
+LOQUENT_INLINE float weigh(Row& row, const Shape& shape, float* scores, int from, int to) {
+  const int first = from / keyTile, last = (to - 1) / keyTile;
+  F most = splatF(-INFINITY);
+  for (int b = first; b <= last; b++) {
+    F x = loadF(scores + b * keyTile) * splatF(shape.scale);
+    if (shape.softcap > 0) x = splatF(shape.softcap) * hyperbolicTangent(x / splatF(shape.softcap));
+    const bool whole = from <= b * keyTile && to >= (b + 1) * keyTile;
+    if (!whole) x = inRange(from - b * keyTile, to - b * keyTile, x, splatF(-INFINITY));
+    storeF(scores + b * keyTile, x);
+    most = larger(x, most);
+  }
+  const float tile = largestOf(most), maximum = tile > row.maximum ? tile : row.maximum;
+  const float decay = exponentialOf(row.maximum - maximum);
+  F sums = loadF(row.sums) * splatF(decay);
+  for (int b = first; b <= last; b++) {
+    F p = exponential(loadF(scores + b * keyTile) - splatF(maximum));
+    const bool whole = from <= b * keyTile && to >= (b + 1) * keyTile;
+    if (!whole) p = inRange(from - b * keyTile, to - b * keyTile, p, splatF(0.0f));
+    storeF(scores + b * keyTile, p);
+    sums = sums + p;
+  }
+  storeF(row.sums, sums);
+  row.maximum = maximum;
+  return decay;
+}
+
+/** Adds the weighted values of keys `[from, to)`, N vectors of dimensions from `column` on, to R rows. */
+template <int R, int N>
+LOQUENT_INLINE void addValues(Row* rows, const Head* heads, int32_t width, int32_t column, const float* decay,
+                              const float (*weights)[tileKeys], int from, int to) {
+  F sum[R][N];
+  for (int r = 0; r < R; r++) {
+    for (int n = 0; n < N; n++) sum[r][n] = loadF(rows[r].values + column + 16 * n) * splatF(decay[r]);
+  }
+  for (int b = from / keyTile; b * keyTile < to; b++) {
+    const int begin = from > b * keyTile ? from : b * keyTile, end = least(to, (b + 1) * keyTile);
+    const float* line = heads[b].values + (begin - b * keyTile) * width + column;
+    for (int j = begin; j < end; j++, line += width) {
+      F v[N];
+      for (int n = 0; n < N; n++) v[n] = loadF(line + 16 * n);
+      for (int r = 0; r < R; r++) {
+        const F w = splatF(weights[r][j]);
+        for (int n = 0; n < N; n++) sum[r][n] = fma(w, v[n], sum[r][n]);
+      }
+    }
+  }
+  for (int r = 0; r < R; r++) {
+    for (int n = 0; n < N; n++) storeF(rows[r].values + column + 16 * n, sum[r][n]);
+  }
+}
+
+/** Adds keys `[from, to)` of a tile to R rows. */
+template <int R>
+void addTile(Row* rows, const Head* heads, const Shape& shape, int from, int to) {
+  alignas(64) float scores[R][tileKeys];
+  float decay[R];
+  const int last = (to - 1) / keyTile;
+  int block = from / keyTile;
+  for (; block + groupVectors - 1 <= last; block += groupVectors) {
+    scoreBlocks<R, groupVectors>(rows, heads, shape.headDim, block, scores);
+  }
+  for (; block <= last; block++) scoreBlocks<R, 1>(rows, heads, shape.headDim, block, scores);
+  for (int r = 0; r < R; r++) decay[r] = weigh(rows[r], shape, scores[r], from, to);
+  int32_t column = 0;
+  for (; column + 16 * groupVectors <= shape.width; column += 16 * groupVectors) {
+    addValues<R, groupVectors>(rows, heads, shape.width, column, decay, scores, from, to);
+  }
+  for (; column < shape.width; column += 16) addValues<R, 1>(rows, heads, shape.width, column, decay, scores, from, to);
+}
+
+void addTiles(Row* rows, int32_t count, const Head* heads, const Shape& shape, int from, int to) {
+  constexpr void (*byRows[])(Row*, const Head*, const Shape&, int, int) = {
       addTile<1>, addTile<2>, addTile<3>, addTile<groupRows - 2>, addTile<groupRows - 1>, addTile<groupRows>,
   };
   for (int32_t r = 0; r < count; r += groupRows) {
     const int32_t some = least(groupRows, count - r);
-    byRows[some - 1](rows + r, head, shape, from, to);
+    byRows[some - 1](rows + r, heads, shape, from, to);
   }
 }
 
@@ -166,22 +224,27 @@ void runAttention(const Step& s, const void* record, int32_t task, uint8_t* scra
     first = least(first, span.first);
     last = span.last > last ? span.last : last;
   }
-  for (int32_t tile = first / keyTile; tile <= last / keyTile; tile++) {
-    const Head head = headOf(cache, blocks[tile], kvHead);
-    const int32_t low = tile * keyTile, high = low + keyTile;
+  for (int32_t tile = first / tileKeys; tile <= last / tileKeys; tile++) {
+    const int32_t low = tile * tileKeys, high = low + tileKeys;
+    Head heads[tileBlocks];
     bool whole = true;
+    for (int32_t b = 0; b < tileBlocks; b++) {
+      // Blocks that no row of the piece sees may have no entry in the table.
+      const int32_t key = low + b * keyTile;
+      if (key <= last && key + keyTile > first) heads[b] = headOf(cache, blocks[key / keyTile], kvHead);
+    }
     for (int32_t t = piece.begin; t < piece.end; t++) {
       const Span span = visible(o, positions[t]);
       whole = whole && span.first <= low && span.last >= high - 1;
     }
     if (whole) {
-      addTiles(rows, count, head, shape, 0, keyTile);
+      addTiles(rows, count, heads, shape, 0, tileKeys);
       continue;
     }
     for (int32_t t = 0; t < tokens; t++) {
       const Span span = visible(o, positions[piece.begin + t]);
-      const int32_t from = span.first > low ? span.first - low : 0, to = least(span.last + 1 - low, keyTile);
-      if (from < to) addTiles(rows + t * group, group, head, shape, from, to);
+      const int32_t from = span.first > low ? span.first - low : 0, to = least(span.last + 1 - low, tileKeys);
+      if (from < to) addTiles(rows + t * group, group, heads, shape, from, to);
     }
   }
   for (int32_t r = 0; r < count; r++) {

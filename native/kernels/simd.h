@@ -275,6 +275,13 @@ LOQUENT_INLINE F exponential(F x) {
   return p;
 }
 
+/** The same for one number: the bits that a lane would have. */
+LOQUENT_INLINE float exponentialOf(float x) {
+  float t[16];
+  storeF(t, exponential(splatF(x)));
+  return t[0];
+}
+
 LOQUENT_INLINE F sigmoid(F x) { return splatF(1.0f) / (splatF(1.0f) + exponential(splatF(0.0f) - x)); }
 
 LOQUENT_INLINE F hyperbolicTangent(F x) {
