@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { LoquentError } from '../base/errors.ts'
+import { embeddedModel } from './embedded.ts'
 import type { GenerateOptions, LLM, StreamEvent } from './index.ts'
 import { load } from './load.ts'
 
@@ -139,6 +140,26 @@ describe('models that cannot be loaded', () => {
   test('no such path, a folder without weights', async () => {
     await assert.rejects(load(join(folder, 'nothing')), { code: 'model.not_found' })
     await assert.rejects(load(folder), { code: 'model.not_found' })
+  })
+
+  test('an architecture nobody knows, a configuration that does not fit', async () => {
+    const copy = join(folder, 'copy')
+    cpSync(embeddedModel, copy, { recursive: true })
+    const json = JSON.parse(readFileSync(join(copy, 'config.json'), 'utf8'))
+    const withConfig = (changes: object) => {
+      writeFileSync(join(copy, 'config.json'), JSON.stringify({ ...json, ...changes }))
+      return load(copy)
+    }
+    await assert.rejects(withConfig({ architectures: ['OtherForCausalLM'] }), { code: 'model.architecture' })
+    await assert.rejects(withConfig({ hidden_size: 'wide' }), { code: 'model.config' })
+    await assert.rejects(withConfig({ intermediate_size: 10 }), { code: 'weights.missing' })
+  })
+
+  test('weights that end too early', async () => {
+    const copy = join(folder, 'short')
+    cpSync(embeddedModel, copy, { recursive: true })
+    truncateSync(join(copy, 'model.safetensors'), 100_000)
+    await assert.rejects(load(copy), { code: 'weights.malformed' })
   })
 
   test('a corrupt GGUF file', async () => {
