@@ -41,10 +41,14 @@ LOQUENT_INLINE V loadWeights(const uint8_t* line, int column) {
   return loadBytes(line + column);
 }
 
-/** Vectors a tile is wide: as many accumulators as the registers hold, and enough to hide the latency of one row. */
-constexpr int tileVectors(int rows) {
-  if (lanes == 16) return 4;
-  return rows == 1 ? 8 : rows == 2 ? 4 : 2;
+/**
+ * Vectors a tile of so many rows is wide: as many accumulators as the registers hold, and enough to hide the latency of
+ * one row; for half a panel, no more than that has.
+ */
+constexpr int tileVectors(int rows, bool half) {
+  if (lanes == 16) return half ? 2 : 4;
+  if (rows == 1) return half && lanes == 8 ? 4 : 8;
+  return rows == 2 ? 4 : 2;
 }
 
 /** One k for all rows of a tile. */
@@ -61,12 +65,15 @@ LOQUENT_INLINE void multiply(const uint8_t* line, int column, const V* scale, co
   }
 }
 
-/** Adds columns [0, length) of k to the 64 sums of R rows; `w` and `x` stand at the first. */
-template <Format T, int R>
-void tile(const uint8_t* w, const float* x, int64_t stride, int32_t length, float* sums, bool fetch) {
-  constexpr int C = tileVectors(R);
+struct Columns {
+  int32_t begin, end;
+};
+
+/** Adds k in [0, length) to some of the 64 sums of R rows; `w` and `x` stand at the first. */
+template <Format T, int R, int C>
+void tile(const uint8_t* w, const float* x, int64_t stride, int32_t length, float* sums, Columns columns, bool fetch) {
   constexpr int64_t lineStep = T == Format::q8_0 ? panelColumns : panelColumns * elementBytes(T);
-  for (int column = 0; column < panelColumns; column += C * lanes) {
+  for (int32_t column = columns.begin; column < columns.end; column += C * lanes) {
     V sum[R][C];
     for (int r = 0; r < R; r++) {
       for (int c = 0; c < C; c++) sum[r][c] = load(sums + r * panelColumns + column + c * lanes);
@@ -74,7 +81,9 @@ void tile(const uint8_t* w, const float* x, int64_t stride, int32_t length, floa
     const uint8_t* line = w;
     const auto prefetch = [&] {
       if (R <= 2 && fetch) {
-        for (int64_t b = 0; b < lineStep; b += 64) __builtin_prefetch(line + prefetchBytes + b);
+        for (int64_t b = 0; b < C * lanes * lineStep / panelColumns; b += 64) {
+          __builtin_prefetch(line + prefetchBytes + column * (lineStep / panelColumns) + b);
+        }
       }
     };
     if constexpr (T == Format::q8_0) {
@@ -99,17 +108,20 @@ void tile(const uint8_t* w, const float* x, int64_t stride, int32_t length, floa
   }
 }
 
-using Tile = void (*)(const uint8_t*, const float*, int64_t, int32_t, float*, bool);
+using Tile = void (*)(const uint8_t*, const float*, int64_t, int32_t, float*, Columns, bool);
 
-template <Format T>
-constexpr Tile tilesOf[tileRows] = {tile<T, 1>, tile<T, 2>, tile<T, 3>, tile<T, 4>, tile<T, 5>, tile<T, 6>};
+template <Format T, bool half>
+constexpr Tile tilesOf[tileRows] = {
+    tile<T, 1, tileVectors(1, half)>, tile<T, 2, tileVectors(2, half)>, tile<T, 3, tileVectors(3, half)>,
+    tile<T, 4, tileVectors(4, half)>, tile<T, 5, tileVectors(5, half)>, tile<T, 6, tileVectors(6, half)>,
+};
 
-const Tile* tiles(Format f) {
+const Tile* tiles(Format f, bool half) {
   switch (f) {
-    case Format::f16: return tilesOf<Format::f16>;
-    case Format::bf16: return tilesOf<Format::bf16>;
-    case Format::q8_0: return tilesOf<Format::q8_0>;
-    default: return tilesOf<Format::f32>;
+    case Format::f16: return half ? tilesOf<Format::f16, true> : tilesOf<Format::f16, false>;
+    case Format::bf16: return half ? tilesOf<Format::bf16, true> : tilesOf<Format::bf16, false>;
+    case Format::q8_0: return half ? tilesOf<Format::q8_0, true> : tilesOf<Format::q8_0, false>;
+    default: return half ? tilesOf<Format::f32, true> : tilesOf<Format::f32, false>;
   }
 }
 
@@ -133,12 +145,12 @@ void decodeSlice(Format f, const uint8_t* w, int32_t length, float* to) {
   if (f == Format::q8_0) decodeSlice<Format::q8_0>(w, length, to);
 }
 
-void finish(const Step& s, const op::Linear& o, int32_t row, int32_t first, const float* sums) {
+void finish(const Step& s, const op::Linear& o, int32_t row, int32_t first, Columns columns, const float* sums) {
   float* out = rowOf(s, o.out, row) + first;
   const bool biased = o.bias.space != static_cast<int32_t>(Space::none);
   const float* bias = biased ? rowOf(s, o.bias, 0) + first : nullptr;
-  const int32_t width = least(panelColumns, o.out.width - first);
-  for (int32_t c = 0; c < width; c += 16) {
+  const int32_t width = least(columns.end, o.out.width - first);
+  for (int32_t c = columns.begin; c < width; c += 16) {
     const int some = least(16, width - c);
     F y = loadF(sums + c);
     if (biased) y = y + loadSome(bias + c, some);
@@ -151,30 +163,40 @@ void finish(const Step& s, const op::Linear& o, int32_t row, int32_t first, cons
   }
 }
 
-int32_t rowsOfBlock(const Step& s, const op::Linear& o) {
-  const int32_t rows = rowsOf(s, o.out), panels = ceilDiv(o.out.width, panelColumns);
-  // Larger blocks decode and fetch a panel less often, smaller ones share the work out better.
+/** How the product falls into pieces: some rows times a panel, or half a one. */
+struct Cut {
+  int32_t rows, columns, across;
+};
+
+Cut cutOf(const Step& s, const op::Linear& o) {
+  // Larger pieces decode and fetch a panel less often, smaller ones share the work out better.
   constexpr int32_t piecesPerThread = 8;
-  return ceilDiv(rows, blockRows) * panels >= piecesPerThread * s.threads ? blockRows : smallBlockRows;
+  const int32_t rows = rowsOf(s, o.out), panels = ceilDiv(o.out.width, panelColumns), enough = piecesPerThread * s.threads;
+  const bool half = rows <= tileRows && s.threads > 1 && panels < enough;
+  const int32_t columns = half ? panelColumns / 2 : panelColumns;
+  return {ceilDiv(rows, blockRows) * panels >= enough ? blockRows : smallBlockRows, columns, ceilDiv(o.out.width, columns)};
 }
 
 int32_t tasks(const Step& s, const void* record) {
   const auto& o = as<op::Linear>(record);
-  return ceilDiv(o.out.width, panelColumns) * ceilDiv(rowsOf(s, o.out), rowsOfBlock(s, o));
+  const Cut cut = cutOf(s, o);
+  return cut.across * ceilDiv(rowsOf(s, o.out), cut.rows);
 }
 
 void run(const Step& s, const void* record, int32_t task, uint8_t* scratch) {
   const auto& o = as<op::Linear>(record);
-  const int32_t panels = ceilDiv(o.out.width, panelColumns), panel = task % panels;
-  const int32_t block = rowsOfBlock(s, o), begin = task / panels * block;
-  const int32_t rows = least(block, rowsOf(s, o.out) - begin), length = o.weight.width;
+  const Cut cut = cutOf(s, o);
+  const int32_t first = task % cut.across * cut.columns, panel = first / panelColumns;
+  const Columns columns = {first % panelColumns, first % panelColumns + cut.columns};
+  const int32_t begin = task / cut.across * cut.rows;
+  const int32_t rows = least(cut.rows, rowsOf(s, o.out) - begin), length = o.weight.width;
   const Format format = formatOf(o.weight);
   const uint8_t* w = bytesOf(s, o.weight) + panel * panelBytes(format, length);
   float* sums = reinterpret_cast<float*>(scratch);
   float* decoded = sums + blockRows * panelColumns;
   memset(sums, 0, static_cast<size_t>(rows) * panelColumns * 4);
   const bool decodes = rows >= decodeFrom(format);
-  const Tile* chosen = tiles(decodes ? Format::f32 : format);
+  const Tile* chosen = tiles(decodes ? Format::f32 : format, cut.columns < panelColumns);
   // With one tile of rows the panel is read once: no need to cut it.
   const int32_t slice = rows <= tileRows ? length : sliceLength;
   for (int32_t k = 0; k < length; k += slice) {
@@ -184,10 +206,10 @@ void run(const Step& s, const void* record, int32_t task, uint8_t* scratch) {
     const uint8_t* weights = decodes ? reinterpret_cast<const uint8_t*>(decoded) : from;
     for (int32_t r = 0; r < rows; r += tileRows) {
       const int32_t some = least(tileRows, rows - r);
-      chosen[some - 1](weights, rowOf(s, o.x, begin + r) + k, o.x.stride, count, sums + r * panelColumns, !decodes);
+      chosen[some - 1](weights, rowOf(s, o.x, begin + r) + k, o.x.stride, count, sums + r * panelColumns, columns, !decodes);
     }
   }
-  for (int32_t r = 0; r < rows; r++) finish(s, o, begin + r, panel * panelColumns, sums + r * panelColumns);
+  for (int32_t r = 0; r < rows; r++) finish(s, o, begin + r, panel * panelColumns, columns, sums + r * panelColumns);
 }
 
 size_t scratch(const Limits&, const void*) { return static_cast<size_t>(blockRows + sliceLength) * panelColumns * 4; }
