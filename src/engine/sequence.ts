@@ -27,8 +27,8 @@ export class Sequence {
   constructor(id: number, spec: GenerateSpec) {
     this.id = id
     this.spec = spec
-    this.ids = Array.from(spec.promptIds)
-    this.promptLength = this.ids.length
+    this.promptLength = spec.promptIds.length
+    this.ids = [...spec.promptIds, ...(spec.generatedIds ?? [])]
     this.promptLogprobs = spec.promptLogprobs ? new Float32Array(this.promptLength) : undefined
     this.seedLow = Number(BigInt.asUintN(32, spec.sampling.seed))
     this.seedHigh = Number(BigInt.asUintN(32, spec.sampling.seed >> 32n))

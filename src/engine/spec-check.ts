@@ -30,9 +30,12 @@ export function checkSpec(spec: GenerateSpec, facts: Pick<EngineFacts, 'vocabula
     `a token id below ${facts.vocabulary}`,
   ]
   for (const token of spec.promptIds) check('a prompt token', token, id)
+  for (const token of spec.generatedIds ?? []) check('a generated token', token, id)
   const top: Rule = [(x) => Number.isInteger(x) && x >= 0 && x <= facts.maxTopTokens, `at most ${facts.maxTopTokens}`]
   check('topTokens', spec.topTokens, top)
   check('maxNewTokens', spec.maxNewTokens, [Number.isInteger, 'an integer'])
+  const done = spec.generatedIds?.length ?? 0
+  check('generatedIds', done, [(x) => x === 0 || x < spec.maxNewTokens, 'fewer than maxNewTokens'])
   for (const [name, rule] of Object.entries(rules)) {
     check(name, spec.sampling[name as keyof typeof rules], rule)
   }

@@ -15,6 +15,8 @@ export interface SamplingParameters {
 /** One request as the engine sees it: ids in, ids out. Plain data, so that it crosses a thread or a process. */
 export interface GenerateSpec {
   readonly promptIds: readonly number[]
+  /** Tokens generated before, by an engine that died: the request goes on after them. They count as generated ones. */
+  readonly generatedIds?: readonly number[]
   readonly maxNewTokens: number
   /** Ids that end the sequence. */
   readonly eosIds: readonly number[]
