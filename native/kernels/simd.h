@@ -249,9 +249,8 @@ LOQUENT_INLINE F inRange(int from, int to, F a, F b) {
 
 /** e^x within 2 units in the last place; 0 and infinity where a float ends. */
 LOQUENT_INLINE F exponential(F x) {
-  // Beyond these the result is 0 or infinity anyway, and the two scales below stay in range.
-  x = whereLess(x, splatF(-104.0f), splatF(-104.0f), x);
-  x = whereLess(splatF(89.0f), x, splatF(89.0f), x);
+  // Beyond these the result is 0 or infinity anyway, and the two scales below stay in range. NaN, second, passes.
+  x = smaller(splatF(89.0f), larger(splatF(-104.0f), x));
   // Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits.
   const F magic = splatF(12582912.0f);
   const F shifted = fma(x, splatF(1.44269504f), magic);

@@ -25,7 +25,11 @@ std::shared_ptr<Device> Device::open(napi_env env, int32_t threads, const Kernel
 
 Device::~Device() {
   // Nobody closed it: its buffers may be in use elsewhere, and go when they are collected.
+  const bool environmentLives = queue_ != nullptr;
   endThreads();
+  for (const Adopted& adopted : arenas_) {
+    if (environmentLives) napi_delete_reference(env_, adopted.buffer);
+  }
 }
 
 void Device::onEnvironmentEnd(void* data) {
