@@ -1,0 +1,109 @@
+import { availableParallelism } from 'node:os'
+import type { Backend } from '#dist/backends/contract.js'
+import { openCpuBackend } from '#dist/backends/cpu/backend.js'
+import type { FormatName } from '#dist/tensor/format.js'
+import { benchAttention } from './attention-bench.ts'
+import { benchLinears, type Measurement, multipliedFormats } from './linear-bench.ts'
+import { numbers, readOptions, words } from './options.ts'
+import { conditions, measureRoof, type Roof } from './roofline.ts'
+import { benchRows } from './row-bench.ts'
+import { benchSampling } from './sampling-bench.ts'
+import { modelShapes } from './shapes.ts'
+import { percent, printTable, short } from './table.ts'
+
+const names = ['models', 'formats', 'rows', 'parts', 'contexts', 'sequences', 'vocabularies'] as const
+const given = readOptions(...names, 'rounds', 'threads', 'isa')
+const threads = Number(given.threads ?? availableParallelism())
+const rounds = Number(given.rounds ?? 7)
+const rows = numbers(given.rows ?? '1,8,32,512')
+const parts = words(given.parts ?? 'linear,attention,rows,sampling')
+const models = modelShapes.filter((m) => !given.models || words(given.models).includes(m.name))
+
+const open = (): Backend => openCpuBackend({ threads, ...(given.isa ? { isa: given.isa } : {}) })
+
+/** Arithmetic that a weight format is held against: the quantized ones against BF16, as a dequantizing kernel would be. */
+const peakOf = (format: string, roof: Roof): number =>
+  (format === 'f32' || format === 'kv' || roof.bf16.best === 0 ? roof.float32 : roof.bf16).best
+
+/** Share of the limit: the time that reading the bytes or doing the arithmetic takes at least, over the time taken. */
+function shareOfLimit(m: Measurement, roof: Roof): number {
+  const least = Math.max(m.bytes / (roof.read.best * 1e9), m.flops / (peakOf(m.format, roof) * 1e9))
+  return least / m.seconds
+}
+
+function line(m: Measurement, roof: Roof): string[] {
+  const read = m.bytes / (roof.read.best * 1e9)
+  const bound = m.flops / (peakOf(m.format, roof) * 1e9) > read ? 'arithmetic' : 'memory'
+  const limit = m.flops > 0 ? [percent(shareOfLimit(m, roof)), bound] : ['', '']
+  const [ops, bytes] = [m.flops / m.seconds / 1e9, m.bytes / m.seconds / 1e9]
+  return [
+    m.model,
+    m.format,
+    m.op,
+    `${m.rows}`,
+    short(m.seconds * 1e6),
+    short(bytes),
+    ops > 0 ? short(ops) : '',
+    ...limit,
+  ]
+}
+
+/** All matrix products of one step, head included. */
+function wholeStep(measured: readonly Measurement[]): Measurement[] {
+  return rows.map((r) => {
+    const own = measured.filter((m) => m.rows === r)
+    const sum = (f: (m: Measurement) => number) => own.reduce((total, m) => total + m.times * f(m), 0)
+    const { model, format } = own[0]!
+    const totals = { seconds: sum((m) => m.seconds), bytes: sum((m) => m.bytes), flops: sum((m) => m.flops) }
+    return { model, format, op: 'all of a step', rows: r, times: 1, ...totals }
+  })
+}
+
+async function measure(): Promise<Measurement[]> {
+  const all: Measurement[] = []
+  const note = (more: readonly Measurement[]) => {
+    all.push(...more)
+    process.stderr.write('.')
+  }
+  for (const model of models) {
+    if (parts.includes('linear')) {
+      for (const format of formatsToMeasure()) {
+        const measured = await benchLinears(open, model, format, rows, rounds)
+        // Not every shape is whole blocks of every format.
+        if (measured.length > 0) note([...measured, ...wholeStep(measured)])
+      }
+    }
+    const [contexts, sequences] = [numbers(given.contexts ?? '512,4096'), numbers(given.sequences ?? '1,8')]
+    if (parts.includes('attention')) note(await benchAttention(open, model, contexts, sequences, rounds))
+    if (parts.includes('rows')) note(await benchRows(open, model, rows, rounds))
+  }
+  if (parts.includes('sampling')) {
+    const vocabularies = numbers(given.vocabularies ?? '49152,151936')
+    for (const v of vocabularies) note(await benchSampling(open, v, [1, 8, 32], rounds))
+  }
+  process.stderr.write('\n')
+  return all
+}
+
+function formatsToMeasure(): readonly FormatName[] {
+  const backend = open()
+  const able = multipliedFormats(backend)
+  backend.close()
+  return given.formats ? able.filter((f) => words(given.formats!).includes(f)) : able
+}
+
+const roofs = measureRoof(threads)
+const roof = roofs.at(-1)!
+const measured = await measure()
+const { detail } = open().traits
+console.log(
+  `${detail}, ${threads} threads; limit here: read ${short(roof.read.best)} GB/s, ` +
+    `float32 ${short(roof.float32.best)} and bf16 ${short(roof.bf16.best)} GFLOP/s (best rounds)`,
+)
+const header = ['model', 'format', 'op', 'rows', 'us', 'GB/s', 'GFLOP/s', 'of limit', 'bound by']
+printTable(
+  header,
+  measured.map((m) => line(m, roof)),
+)
+const facts = measured.map((m) => ({ ...m, ofLimit: m.flops > 0 ? shareOfLimit(m, roof) : null }))
+console.log(JSON.stringify({ bench: 'kernels', ...conditions(), isa: detail, threads, rounds, roofs, measured: facts }))
