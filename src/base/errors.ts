@@ -19,10 +19,22 @@ const table = {
   'engine.overloaded': () => 'Model is overloaded',
   'engine.memory': (f: Facts) => `not enough memory: ${f['reason']}`,
   'engine.row_failed': (f: Facts) => `generation failed: ${f['reason']}`,
+  'engine.crashed': (f: Facts) =>
+    `generation failed: the engine died twice while it ran this request alone (${f['reason']})`,
   'engine.stopped': (f: Facts) => `the engine has stopped: ${f['reason']}`,
   'backend.unavailable': (f: Facts) => `${f['reason']}`,
   'backend.failed': (f: Facts) => `${f['reason']}`,
   'option.invalid': (f: Facts) => `${f['name']}: ${f['reason']}`,
+  'hub.denied': (f: Facts) => `no access to ${f['model']}: ${f['reason']}`,
+  'hub.not_found': (f: Facts) => `${f['model']}: ${f['reason']}`,
+  'hub.rate_limited': (f: Facts) =>
+    `${f['url']} limits our requests${f['seconds'] == null ? '' : `; try again in ${f['seconds']} s`}`,
+  'hub.unreachable': (f: Facts) => `cannot reach ${f['url']}: ${f['reason']}`,
+  'hub.offline': (f: Facts) =>
+    `${f['model']} is not in the cache, or not all of it, and offline mode is on: ${f['reason']}`,
+  'hub.damaged': (f: Facts) => `${f['file']}: ${f['reason']}`,
+  'hub.disk': (f: Facts) => `cannot write ${f['path']}: ${f['reason']}`,
+  'hub.failed': (f: Facts) => `${f['url']}: ${f['reason']}`,
 } satisfies Record<string, (facts: Facts) => string>
 
 export type ErrorCode = keyof typeof table
