@@ -5,12 +5,14 @@ export { embeddedModel } from './embedded.ts'
 export { load } from './load.ts'
 export type {
   ChatMessage,
+  ChatToolCall,
   FinishReason,
   GenerateOptions,
   Generation,
   LLM,
   LoadOptions,
   ModelInfo,
+  Prompt,
   StreamEvent,
   Token,
   TokenSpan,

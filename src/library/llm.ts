@@ -1,10 +1,21 @@
 import { fail } from '../base/errors.ts'
 import type { EngineHost } from '../engine/host.ts'
 import type { GenerateSpec } from '../engine/spec.ts'
+import { decode } from '../text/detokenizer.ts'
 import type { TextModel } from '../text/load.ts'
+import { renderChat } from './chat.ts'
 import { checkOptions, samplingOf, specOf, truncateIds } from './request.ts'
 import { Transcript } from './transcript.ts'
-import type { ChatMessage, GenerateOptions, Generation, LLM, ModelInfo, StreamEvent, TokenSpan } from './types.ts'
+import type {
+  ChatMessage,
+  GenerateOptions,
+  Generation,
+  LLM,
+  ModelInfo,
+  Prompt,
+  StreamEvent,
+  TokenSpan,
+} from './types.ts'
 
 /** A request after every check: what the engine runs, and how its answer becomes text. */
 interface Prepared {
@@ -25,7 +36,7 @@ export class LoadedModel implements LLM {
     this.info = info
   }
 
-  generate(prompt: string, options: GenerateOptions = {}): Promise<Generation> {
+  generate(prompt: Prompt, options: GenerateOptions = {}): Promise<Generation> {
     return lastOf(this.stream(prompt, options))
   }
 
@@ -35,12 +46,18 @@ export class LoadedModel implements LLM {
 
   /** Applies the model's chat template; the template puts the special tokens, so none are added. */
   chatStream(messages: readonly ChatMessage[], options: GenerateOptions = {}): AsyncIterable<StreamEvent> {
-    const template = this.#text.template ?? fail('template.missing')
-    const prompt = template.render(messages, { addGenerationPrompt: true })
-    return this.stream(prompt, { addSpecialTokens: false, ...options })
+    return this.stream(this.render(messages), { addSpecialTokens: false, ...options })
   }
 
-  async *stream(prompt: string, options: GenerateOptions = {}): AsyncGenerator<StreamEvent, void, undefined> {
+  render(messages: readonly ChatMessage[]): string {
+    return renderChat(this.#text.template ?? fail('template.missing'), messages)
+  }
+
+  decode(ids: readonly number[]): string {
+    return decode(this.#text.tokenizer.table, ids)
+  }
+
+  async *stream(prompt: Prompt, options: GenerateOptions = {}): AsyncGenerator<StreamEvent, void, undefined> {
     const { spec, transcript, signal } = await this.#prepare(prompt, options)
     const started = performance.now()
     for await (const { promptLogprobs, tokens, finish } of this.#host.submit(spec, signal)) {
@@ -77,21 +94,29 @@ export class LoadedModel implements LLM {
     return this.#host.close()
   }
 
-  async #prepare(prompt: string, options: GenerateOptions): Promise<Prepared> {
+  async #prepare(prompt: Prompt, options: GenerateOptions): Promise<Prepared> {
     checkOptions(prompt, options, this.info)
     const sampling = samplingOf(options)
     const { tokenizer, bosToken } = this.#text
     const bosId = bosToken === undefined ? undefined : tokenizer.idOf(bosToken)
-    const encoded = await tokenizer.encode(prompt, { addSpecialTokens: options.addSpecialTokens ?? true })
-    const ids = truncateIds(encoded.ids, options.truncate, bosId)
+    const ids = truncateIds(await this.#idsOf(prompt, options.addSpecialTokens ?? true), options.truncate, bosId)
     const spec = specOf(ids, sampling, options, this.info, this.#host.facts.eosIds)
     const transcript = new Transcript(tokenizer, {
       promptIds: ids,
       stop: options.stop ?? [],
       seed: sampling.sampling ? sampling.seed : null,
-      prefix: options.returnFullText ? prompt : '',
+      prefix: options.returnFullText ? this.#textOf(prompt) : '',
     })
     return { spec, transcript, signal: options.signal }
+  }
+
+  async #idsOf(prompt: Prompt, addSpecialTokens: boolean): Promise<readonly number[]> {
+    if (typeof prompt !== 'string') return prompt
+    return (await this.#text.tokenizer.encode(prompt, { addSpecialTokens })).ids
+  }
+
+  #textOf(prompt: Prompt): string {
+    return typeof prompt === 'string' ? prompt : this.decode(prompt)
   }
 }
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { fail } from '../base/errors.ts'
 import type { GenerateSpec, SamplingParameters } from '../engine/spec.ts'
-import type { GenerateOptions, ModelInfo } from './types.ts'
+import type { GenerateOptions, ModelInfo, Prompt } from './types.ts'
 
 const maxSeed = 0xffff_ffff_ffff_ffffn
 
@@ -44,7 +44,7 @@ export function truncateIds(
 }
 
 /** The checks of a request that need no token count. */
-export function checkOptions(prompt: string, o: GenerateOptions, info: ModelInfo): void {
+export function checkOptions(prompt: Prompt, o: GenerateOptions, info: ModelInfo): void {
   if (o.maxNewTokens !== undefined && !(Number.isInteger(o.maxNewTokens) && o.maxNewTokens > 0)) {
     invalid('`max_new_tokens` must be strictly positive')
   }
@@ -53,11 +53,17 @@ export function checkOptions(prompt: string, o: GenerateOptions, info: ModelInfo
     invalid(`\`top_n_tokens\` must be >= 0 and <= ${info.maxTopTokens}. Given: ${top}`)
   }
   if (o.stop?.some((s) => s === '')) invalid('`stop` sequences cannot be empty')
-  if (prompt === '') invalid('`inputs` cannot be empty')
+  if (prompt.length === 0) invalid('`inputs` cannot be empty')
+  if (typeof prompt !== 'string') checkIds(prompt, info.vocabulary)
   const cut = o.truncate
   if (cut !== undefined && !(Number.isInteger(cut) && cut > 0 && cut <= info.maxInputTokens)) {
     invalid(`\`truncate\` must be strictly positive and less than ${info.maxInputTokens}. Given: ${cut}`)
   }
+}
+
+function checkIds(ids: readonly number[], vocabulary: number): void {
+  const unknown = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabulary)
+  if (unknown !== undefined) invalid(`\`inputs\` has the token id ${unknown}, the vocabulary ${vocabulary} tokens`)
 }
 
 /** Checks lengths against the context and makes what the engine runs. */

@@ -66,9 +66,28 @@ export interface StreamEvent {
   readonly final?: Generation
 }
 
+/** A text, or the ids of its tokens, to which nothing is added. */
+export type Prompt = string | readonly number[]
+
+/** A call of a tool that an earlier answer made. */
+export interface ChatToolCall {
+  readonly id: string
+  readonly type: string
+  readonly function: {
+    readonly name: string
+    readonly description?: string
+    /** As the model wrote them: a JSON text, or what it stands for. */
+    readonly arguments: unknown
+  }
+}
+
+/** A message as chat templates see it. */
 export interface ChatMessage {
   readonly role: string
   readonly content: string
+  readonly name?: string
+  readonly tool_calls?: readonly ChatToolCall[]
+  readonly tool_call_id?: string
 }
 
 export interface ModelInfo {
@@ -98,10 +117,17 @@ export interface TokenSpan {
  */
 export interface LLM {
   readonly info: ModelInfo
-  generate(prompt: string, options?: GenerateOptions): Promise<Generation>
-  stream(prompt: string, options?: GenerateOptions): AsyncIterable<StreamEvent>
+  generate(prompt: Prompt, options?: GenerateOptions): Promise<Generation>
+  stream(prompt: Prompt, options?: GenerateOptions): AsyncIterable<StreamEvent>
   chat(messages: readonly ChatMessage[], options?: GenerateOptions): Promise<Generation>
   chatStream(messages: readonly ChatMessage[], options?: GenerateOptions): AsyncIterable<StreamEvent>
+  /**
+   * The prompt that the model's chat template makes of a conversation. If the last message is the assistant's, the prompt
+   * ends with its content, for the model to go on. Throws `template.missing` or `template.failed`.
+   */
+  render(messages: readonly ChatMessage[]): string
+  /** Text of ids, special tokens included. */
+  decode(ids: readonly number[]): string
   tokenize(prompt: string, addSpecialTokens?: boolean): Promise<readonly TokenSpan[]>
   stats(): Promise<EngineStats>
   close(): Promise<void>

@@ -30,6 +30,8 @@ export interface RenderOptions {
 export interface ChatTemplate {
   /** @throws template.failed with the engine's message, or the text the template gave `raise_exception` */
   render(messages: readonly TemplateMessage[], options?: RenderOptions): string
+  /** Whether the template's text has this word, such as `tool_calls`: what it does not know it would leave out. */
+  mentions(word: string): boolean
 }
 
 type Renderer = ReturnType<typeof compileJinja>
@@ -57,7 +59,9 @@ function byName(source: TemplateSource): ReadonlyMap<string, Renderer> {
 export function compileTemplate(source: TemplateSource, tokens: TemplateTokens): ChatTemplate {
   const renderers = byName(source)
   if (!renderers.has('default') && !renderers.has('tool_use')) fail('template.missing')
+  const text = typeof source === 'string' ? source : source.map(({ template }) => template).join('\n')
   return {
+    mentions: (word) => text.includes(word),
     render(messages, { addGenerationPrompt = true, tools } = {}) {
       const renderer = (tools ? renderers.get('tool_use') : undefined) ?? renderers.get('default')
       if (!renderer) return fail('template.missing')

@@ -3,6 +3,11 @@ export const MAX_JSON_DEPTH = 128
 
 export type JsonKind = 'null' | 'boolean' | 'number' | 'string' | 'array' | 'object'
 
+export interface JsonMark {
+  readonly offset: number
+  readonly depth: number
+}
+
 /** Text that is not JSON. `offset` counts the UTF-16 units read when it was noticed. */
 export class JsonSyntaxError extends Error {
   readonly offset: number
@@ -60,6 +65,17 @@ export class JsonReader {
   /** Goes back to a value that was skipped. */
   seek(offset: number): void {
     this.#at = offset
+  }
+
+  /** Where reading stands; what `rewind` takes. */
+  mark(): JsonMark {
+    return { offset: this.#at, depth: this.#depth }
+  }
+
+  /** Goes back, also out of a value that was left half-read. */
+  rewind(mark: JsonMark): void {
+    this.#at = mark.offset
+    this.#depth = mark.depth
   }
 
   /** What comes next, without reading it. */

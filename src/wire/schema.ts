@@ -5,9 +5,11 @@ import { type Static, type TSchema, Type } from 'typebox'
  * (`x-wire`), which tells the reader the exact type and how an error names it. Names of types are those the reference
  * server's errors use.
  */
-export type WireType = 'u32' | 'i32' | 'u64' | 'usize' | 'f32' | 'tagged'
+export type WireType = 'u8' | 'u32' | 'i32' | 'u64' | 'usize' | 'f32' | 'tagged' | 'untagged' | 'oneOrMany'
 
 type Notes = { readonly description?: string; readonly minimum?: number; readonly maximum?: number }
+
+export const u8 = (notes: Notes = {}) => Type.Integer({ minimum: 0, maximum: 255, ...notes, 'x-wire': 'u8' })
 
 export const u32 = (notes: Notes = {}) =>
   Type.Integer({ format: 'int32', minimum: 0, maximum: 0xffffffff, ...notes, 'x-wire': 'u32' })
@@ -41,6 +43,24 @@ export const tagged = <T>(title: string, variants: Readonly<Record<string, TSche
     ),
     'x-wire': 'tagged',
   })
+
+/**
+ * The first of several shapes that fits. With a `title` nothing but it is told of a value that fits none, as the reference
+ * server does; without one, the error of the shape that got furthest is.
+ */
+export const untagged = <T>(variants: readonly TSchema[], notes: UntaggedNotes = {}) =>
+  Type.Unsafe<T>({ anyOf: [...variants], ...notes, 'x-wire': 'untagged' })
+
+interface UntaggedNotes {
+  readonly title?: string
+  readonly description?: string
+  /** What to say of an empty list, which then is refused. */
+  readonly 'x-empty'?: string
+}
+
+/** A list; a bare value stands for a list of one. */
+export const oneOrMany = <T>(item: TSchema, notes: Notes = {}) =>
+  Type.Unsafe<readonly T[]>({ anyOf: [Type.Array(item), item], ...notes, 'x-wire': 'oneOrMany' })
 
 /** What reading gives: every key present, in an object inside too. */
 export type Read<T extends TSchema> = { readonly [K in keyof Static<T>]-?: Filled<Exclude<Static<T>[K], undefined>> }

@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { f32, i32, nullable, optional, type Read, tagged, u32, u64, usize } from './schema.ts'
+import { f32, i32, nullable, oneOrMany, optional, type Read, tagged, u32, u64, usize } from './schema.ts'
 
 /** What generated text must look like. */
 export type Grammar =
@@ -12,7 +12,7 @@ const JsonSchemaConfig = Type.Object(
   { title: 'JsonSchemaConfig' },
 )
 
-const GrammarType = tagged<Grammar>('GrammarType', {
+export const GrammarType = tagged<Grammar>('GrammarType', {
   json: Type.Unknown(),
   json_object: Type.Unknown(),
   regex: Type.String(),
@@ -23,7 +23,7 @@ const GrammarType = tagged<Grammar>('GrammarType', {
 export const GenerateParametersSchema = Type.Object(
   {
     best_of: nullable(usize({ description: 'Generate this many sequences and return the likeliest.' })),
-    temperature: nullable(f32({ description: 'Divides the logits; greater than 0.' })),
+    temperature: nullable(f32({ description: 'Divides the logits; 0 takes the likeliest token.' })),
     repetition_penalty: nullable(f32({ description: 'Penalty on tokens seen in prompt or text; 1 is none.' })),
     frequency_penalty: nullable(f32({ description: 'Penalty by how often a token was seen; 0 is none.' })),
     top_k: nullable(i32({ description: 'Keep this many likeliest tokens.' })),
@@ -32,7 +32,7 @@ export const GenerateParametersSchema = Type.Object(
     do_sample: optional(Type.Boolean({ description: 'Draw tokens; the likeliest is taken otherwise.' }), false),
     max_new_tokens: nullable(u32({ description: 'Most tokens to generate; until the context is full if absent.' })),
     return_full_text: nullable(Type.Boolean({ description: 'Put the prompt in front of the text.' })),
-    stop: optional(Type.Array(Type.String(), { description: 'Texts that end the generation.' }), []),
+    stop: optional(oneOrMany<string>(Type.String(), { description: 'Texts that end the generation.' }), []),
     truncate: nullable(usize({ description: 'Keep only the last this many tokens of the prompt.' })),
     watermark: optional(Type.Boolean({ description: 'Not supported yet.' }), false),
     details: optional(Type.Boolean({ description: 'Return tokens and how the generation ended.' }), false),

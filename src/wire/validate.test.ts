@@ -86,7 +86,7 @@ const parameterRefusals: readonly (readonly [body: string, reason: string])[] = 
   ['{"do_sample":null}', 'parameters.do_sample: invalid type: null, expected a boolean'],
   ['{"details":1}', 'parameters.details: invalid type: integer `1`, expected a boolean'],
   ['{"stop":null}', 'parameters.stop: invalid type: null, expected a sequence'],
-  ['{"stop":"a"}', 'parameters.stop: invalid type: string "a", expected a sequence'],
+  ['{"stop":1}', 'parameters.stop: invalid type: integer `1`, expected a sequence'],
   ['{"stop":["a",{}]}', 'parameters.stop[1]: invalid type: map, expected a string'],
   ['{"top_k":1,"top_k":1}', 'parameters: duplicate field `top_k`'],
   ['{"grammar":"x"}', 'parameters.grammar: invalid type: string "x", expected adjacently tagged enum GrammarType'],

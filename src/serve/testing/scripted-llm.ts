@@ -1,7 +1,16 @@
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { fail } from '../../base/errors.ts'
 import type { EngineStats } from '../../engine/spec.ts'
-import type { GenerateOptions, Generation, LLM, StreamEvent, Token } from '../../library/types.ts'
+import type {
+  ChatMessage,
+  GenerateOptions,
+  Generation,
+  LLM,
+  Prompt,
+  StreamEvent,
+  Token,
+  TokenSpan,
+} from '../../library/types.ts'
 
 const maxTotalTokens = 64
 const contextWords = 32
@@ -24,7 +33,7 @@ export class ScriptedLLM implements LLM {
     maxTopTokens: 5,
     hasChatTemplate: false,
   }
-  readonly calls: { readonly prompt: string; readonly options: GenerateOptions }[] = []
+  readonly calls: { readonly prompt: Prompt; readonly options: GenerateOptions }[] = []
   /** Requests under way, requests cut short by their signal, tokens given. */
   running = 0
   aborted = 0
@@ -33,16 +42,16 @@ export class ScriptedLLM implements LLM {
   onStats: () => Promise<EngineStats> = async () => ({}) as EngineStats
   #nextSeed = 2n ** 64n - 1n
 
-  async generate(prompt: string, options: GenerateOptions = {}): Promise<Generation> {
+  async generate(prompt: Prompt, options: GenerateOptions = {}): Promise<Generation> {
     for await (const { final } of this.stream(prompt, options)) if (final) return final
     return fail('request.aborted')
   }
 
-  async *stream(prompt: string, options: GenerateOptions = {}): AsyncGenerator<StreamEvent> {
+  async *stream(prompt: Prompt, options: GenerateOptions = {}): AsyncGenerator<StreamEvent> {
     this.calls.push({ prompt, options })
     this.running++
     try {
-      yield* this.#script(prompt, options)
+      yield* this.#script(typeof prompt === 'string' ? prompt : this.decode(prompt), options)
     } finally {
       this.running--
       if (options.signal?.aborted) this.aborted++
@@ -126,8 +135,24 @@ export class ScriptedLLM implements LLM {
     throw new Error('not in this script')
   }
 
-  tokenize(): Promise<never> {
-    throw new Error('not in this script')
+  /** The contents, one after another; the role `broken` is what no template takes. */
+  render(messages: readonly ChatMessage[]): string {
+    if (messages.some(({ role }) => role === 'broken')) fail('template.failed', { reason: 'no such role' })
+    return messages.map(({ content }) => content).join(' ')
+  }
+
+  /** The word of each id is its number. */
+  decode(ids: readonly number[]): string {
+    return ids.join(' ')
+  }
+
+  async tokenize(prompt: string): Promise<readonly TokenSpan[]> {
+    let start = 0
+    return prompt.split(' ').map((text, id) => {
+      const span = { id, text, start, stop: start + Buffer.byteLength(text) }
+      start = span.stop + 1
+      return span
+    })
   }
 
   stats(): Promise<EngineStats> {
