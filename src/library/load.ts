@@ -1,6 +1,10 @@
+import { existsSync } from 'node:fs'
 import { basename } from 'node:path'
 import type { EngineOptions } from '../engine/spec.ts'
 import { startWorkerHost } from '../engine/worker-host.ts'
+import { downloadModel, type Snapshot } from '../hub/download.ts'
+import { isModelId } from '../hub/model-id.ts'
+import type { HubOptions } from '../hub/options.ts'
 import { loadText, type TextModel } from '../text/load.ts'
 import { openCheckpoint } from '../weights/open.ts'
 import { embeddedModel } from './embedded.ts'
@@ -10,17 +14,20 @@ import type { LLM, LoadOptions, ModelInfo } from './types.ts'
 /**
  * Loads a model into an engine of this process (on a worker thread) and gives it to you ready to run.
  *
- * @param model directory of a Hugging Face checkpoint (config.json, *.safetensors, tokenizer.json) or a GGUF file;
- *   the embedded loquent-tiny when absent
- * @throws LoquentError `model.not_found`, `weights.malformed`, `model.architecture`, `model.config`, `engine.memory`, ...
+ * @param model directory of a Hugging Face checkpoint (config.json, *.safetensors, tokenizer.json) or a GGUF file, or
+ *   the id of a model on the Hugging Face hub, where there is no such path; the embedded loquent-tiny when absent
+ * @throws LoquentError `model.not_found`, `weights.malformed`, `model.architecture`, `model.config`, `engine.memory`,
+ *   `hub.not_found`, `hub.denied`, `hub.unreachable`, ...
  */
 export async function load(model: string = embeddedModel, options: LoadOptions = {}): Promise<LLM> {
-  const { onProgress, tokenizerConfigPath, ...engine } = options
-  const text = await openText(model, tokenizerConfigPath)
-  const host = await startWorkerHost({ ...engine, model } satisfies EngineOptions, onProgress)
+  const { onProgress, tokenizerConfigPath, revision, hub, ...engine } = options
+  const found = await findModel(model, { ...hub, ...(revision !== undefined && { revision }) })
+  const text = await openText(found.path, tokenizerConfigPath)
+  const host = await startWorkerHost({ ...engine, model: found.path } satisfies EngineOptions, onProgress)
   const { architecture, backend, dtype, vocabulary, maxTotalTokens, maxTopTokens, notice } = host.facts
   const info: ModelInfo = {
     modelId: model === embeddedModel ? basename(model) : model,
+    ...(found.commit !== undefined && { modelSha: found.commit }),
     architecture,
     backend,
     dtype,
@@ -32,6 +39,11 @@ export async function load(model: string = embeddedModel, options: LoadOptions =
     ...(notice !== undefined && { notice }),
   }
   return new LoadedModel(host, text, info)
+}
+
+/** Where the files of `model` are: a path is taken as it is; what is no path, and could be an id, is one. */
+async function findModel(model: string, options: HubOptions): Promise<Partial<Snapshot> & { readonly path: string }> {
+  return existsSync(model) || !isModelId(model) ? { path: model } : downloadModel(model, options)
 }
 
 /** Tokenizer and template of a directory, or of a GGUF file's own metadata. Opening reads headers only. */

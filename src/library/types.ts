@@ -1,7 +1,12 @@
 import type { EngineOptions, EngineStats, LoadProgress, Timings } from '../engine/spec.ts'
+import type { HubOptions } from '../hub/options.ts'
 
 export interface LoadOptions extends Omit<EngineOptions, 'model'> {
   readonly onProgress?: (progress: LoadProgress) => void
+  /** Of a model on the hub: branch, tag, pull request (`refs/pr/1`) or commit; default `main`. */
+  readonly revision?: string
+  /** How to get a model that is given by its id on the hub. */
+  readonly hub?: Omit<HubOptions, 'revision'>
   /** Replaces the model's own tokenizer_config.json (chat template, bos, eos). */
   readonly tokenizerConfigPath?: string
 }
@@ -92,6 +97,8 @@ export interface ChatMessage {
 
 export interface ModelInfo {
   readonly modelId: string
+  /** Commit of a model that came from the hub. */
+  readonly modelSha?: string
   readonly architecture: string
   readonly backend: string
   readonly dtype: string
