@@ -2,9 +2,20 @@
 import { load } from 'loquent'
 
 const llm = await load(process.argv[2])
-const topics = ['Deep Learning', 'a neural network', 'gradient descent', 'a tokenizer', 'Node.js', 'the Moon', 'a rainbow', 'tea']
+const topics = [
+  'Deep Learning',
+  'a neural network',
+  'gradient descent',
+  'a tokenizer',
+  'Node.js',
+  'the Moon',
+  'a rainbow',
+  'tea',
+]
 const started = performance.now()
-const answers = await Promise.all(topics.map((t) => llm.chat([{ role: 'user', content: `What is ${t}?` }], { maxNewTokens: 60 })))
+const answers = await Promise.all(
+  topics.map((t) => llm.chat([{ role: 'user', content: `What is ${t}?` }], { maxNewTokens: 60 })),
+)
 answers.forEach(({ text }, i) => {
   console.log(`${topics[i]}: ${text}`)
 })

@@ -13,7 +13,14 @@ const greedy = { sampling: false, seed: 0n, temperature: 1, topK: 0, topP: 1, ty
 const neutral = { ...greedy, repetitionPenalty: 1, frequencyPenalty: 0 }
 
 async function continuation({ ids, output }) {
-  const spec = { promptIds: ids, maxNewTokens: output.length, eosIds: [], sampling: neutral, topTokens: 0, promptLogprobs: false }
+  const spec = {
+    promptIds: ids,
+    maxNewTokens: output.length,
+    eosIds: [],
+    sampling: neutral,
+    topTokens: 0,
+    promptLogprobs: false,
+  }
   const tokens = []
   for await (const event of host.submit(spec)) tokens.push(...event.tokens.map((t) => t.id))
   return { ids, output: tokens }
@@ -21,6 +28,8 @@ async function continuation({ ids, output }) {
 
 const started = performance.now()
 const results = await Promise.all(prompts.map(continuation))
-console.log(`${results.length} prompts in ${((performance.now() - started) / 1000).toFixed(1)} s on ${host.facts.backend}`)
+console.log(
+  `${results.length} prompts in ${((performance.now() - started) / 1000).toFixed(1)} s on ${host.facts.backend}`,
+)
 writeFileSync(out, JSON.stringify({ prompts: results }))
 await host.close()
