@@ -3,6 +3,7 @@
 #include <stdint.h>
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -56,18 +57,12 @@ class Pool {
   std::vector<std::thread> workers_;
 };
 
-/** Spins a few tens of microseconds for `ready`; false when it did not come. */
-template <typename Ready>
-bool spinUntil(Ready ready);
-
+/** Tells the processor that this is a waiting loop. */
 void relax();
 
-}  // namespace loquent
-
-#include <chrono>
-
+/** Spins a few tens of microseconds for `ready`; false when it did not come. */
 template <typename Ready>
-bool loquent::spinUntil(Ready ready) {
+bool spinUntil(Ready ready) {
   constexpr auto patience = std::chrono::microseconds(50);
   constexpr int between = 64;
   const auto begin = std::chrono::steady_clock::now();
@@ -79,3 +74,5 @@ bool loquent::spinUntil(Ready ready) {
   } while (std::chrono::steady_clock::now() - begin < patience);
   return false;
 }
+
+}  // namespace loquent

@@ -1,7 +1,7 @@
 // How a kernel finds its operands. Internal linkage throughout, as in simd.h.
 #pragma once
 #include "../core/kernel.h"
-#include "simd.h"
+#include "functions.h"
 
 namespace loquent::LOQUENT_ISA {
 
