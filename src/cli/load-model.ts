@@ -1,8 +1,9 @@
 import { type LLM, type LoadOptions, load } from '../library/index.ts'
+import { type HubFlags, hubSettings } from './hub-settings.ts'
 import { showProgress } from './progress.ts'
 
 /** Values of `modelOptions`, as commander names them. */
-export interface ModelFlags {
+export interface ModelFlags extends HubFlags {
   readonly modelId?: string
   readonly backend: 'auto' | 'cpu' | 'reference'
   readonly dtype: 'auto' | 'float32' | 'bfloat16' | 'float16'
@@ -20,10 +21,11 @@ export interface ModelFlags {
 
 /** Loads the model that the flags name, showing progress on stderr. */
 export async function loadModel(flags: ModelFlags): Promise<LLM> {
-  const { modelId, ropeScaling, ropeFactor, ...rest } = flags
+  const { modelId, ropeScaling, ropeFactor, revision, huggingfaceHubCache, ...rest } = flags
   const stretched = ropeScaling !== undefined || ropeFactor !== undefined
   const rope = stretched && { ropeScaling: { type: ropeScaling ?? 'linear', factor: ropeFactor ?? 1 } as const }
-  const options: LoadOptions = { ...rest, ...(rope || {}), onProgress: showProgress(process.stderr) }
+  const hub = hubSettings({ ...(revision && { revision }), ...(huggingfaceHubCache && { huggingfaceHubCache }) })
+  const options: LoadOptions = { ...rest, ...(rope || {}), ...(revision && { revision }), hub, onProgress: showProgress(process.stderr) }
   const llm = await load(modelId, options)
   if (llm.info.notice) process.stderr.write(`loquent: ${llm.info.notice}\n`)
   return llm

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { Command } from 'commander'
 import { LoquentError } from '../base/errors.ts'
-import { addOptions, generateOptions, modelOptions, serveOptions } from './options.ts'
+import { addOptions, downloadOptions, generateOptions, hubOptions, modelOptions, serveOptions } from './options.ts'
 import { version } from './version.ts'
 
 /** Commands import their own modules when they run, so that `--help` costs nothing. */
@@ -10,11 +10,14 @@ function program(): Command {
     .description('Text generation for Node.js: the TGI API as a server, or inside your own process.')
     .version(version, '-V, --version')
   const serve = main.command('serve').description('serve a model over HTTP')
-  addOptions(addOptions(serve, modelOptions), serveOptions)
+  addOptions(addOptions(addOptions(serve, modelOptions), hubOptions), serveOptions)
   serve.action(async (flags) => (await import('./serve.ts')).serve(flags))
   const generate = main.command('generate').description('answer one prompt on the terminal').argument('<prompt>')
-  addOptions(addOptions(generate, modelOptions), generateOptions)
+  addOptions(addOptions(addOptions(generate, modelOptions), hubOptions), generateOptions)
   generate.action(async (prompt, flags) => (await import('./generate.ts')).generate(prompt, flags))
+  const download = main.command('download').description('bring a model of the hub to this disk').argument('<model>')
+  addOptions(addOptions(download, hubOptions), downloadOptions)
+  download.action(async (model, flags) => (await import('./download.ts')).download(model, flags))
   return main
 }
 

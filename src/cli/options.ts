@@ -44,12 +44,27 @@ function seed(text: string): bigint {
   return BigInt(text)
 }
 
+/** What every command that may download takes; tokens and mirrors are in the environment only. */
+export const hubOptions: readonly OptionRow[] = [
+  { flags: '--revision <name>', env: 'REVISION', doc: 'branch, tag, refs/pr/N or commit of a model on the hub' },
+  {
+    flags: '--huggingface-hub-cache <dir>',
+    env: 'HUGGINGFACE_HUB_CACHE',
+    doc: 'where downloaded models are kept (default: HF_HUB_CACHE, or hub in HF_HOME)',
+  },
+]
+
+export const downloadOptions: readonly OptionRow[] = [
+  { flags: '--include <pattern...>', doc: 'files to take, instead of weights, tokenizer and configuration' },
+  { flags: '--exclude <pattern...>', doc: 'files to leave out' },
+]
+
 /** What every command that loads a model takes. */
 export const modelOptions: readonly OptionRow[] = [
   {
     flags: '--model-id <path>',
     env: 'MODEL_ID',
-    doc: 'model directory or .gguf file; the embedded loquent-tiny when absent',
+    doc: 'model directory, .gguf file or id on the Hugging Face hub; the embedded loquent-tiny when absent',
   },
   {
     flags: '--backend <name>',
