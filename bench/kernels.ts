@@ -1,7 +1,6 @@
 import { availableParallelism } from 'node:os'
 import type { Backend } from '#dist/backends/contract.js'
 import { openCpuBackend } from '#dist/backends/cpu/backend.js'
-import type { FormatName } from '#dist/tensor/format.js'
 import { benchAttention } from './attention-bench.ts'
 import { benchLinears, type Measurement, multipliedFormats } from './linear-bench.ts'
 import { numbers, readOptions, words } from './options.ts'
@@ -48,10 +47,13 @@ function line(m: Measurement, roof: Roof): string[] {
   ]
 }
 
-/** All matrix products of one step, head included. */
+/** Steps with more rows are chunks of prompts, which the head does not see. */
+const mostDecodeRows = 64
+
+/** All matrix products of one step. */
 function wholeStep(measured: readonly Measurement[]): Measurement[] {
   return rows.map((r) => {
-    const own = measured.filter((m) => m.rows === r)
+    const own = measured.filter((m) => m.rows === r && (m.op !== 'head' || r <= mostDecodeRows))
     const sum = (f: (m: Measurement) => number) => own.reduce((total, m) => total + m.times * f(m), 0)
     const { model, format } = own[0]!
     const totals = { seconds: sum((m) => m.seconds), bytes: sum((m) => m.bytes), flops: sum((m) => m.flops) }
@@ -67,7 +69,7 @@ async function measure(): Promise<Measurement[]> {
   }
   for (const model of models) {
     if (parts.includes('linear')) {
-      for (const format of formatsToMeasure()) {
+      for (const format of formats) {
         const measured = await benchLinears(open, model, format, rows, rounds)
         // Not every shape is whole blocks of every format.
         if (measured.length > 0) note([...measured, ...wholeStep(measured)])
@@ -85,19 +87,21 @@ async function measure(): Promise<Measurement[]> {
   return all
 }
 
-function formatsToMeasure(): readonly FormatName[] {
+function facts() {
   const backend = open()
   const able = multipliedFormats(backend)
+  const wanted = given.formats && words(given.formats)
+  const { detail } = backend.traits
   backend.close()
-  return given.formats ? able.filter((f) => words(given.formats!).includes(f)) : able
+  return { isa, formats: wanted ? able.filter((f) => wanted.includes(f)) : able }
 }
 
 const roofs = measureRoof(threads)
 const roof = roofs.at(-1)!
+const { isa, formats } = facts()
 const measured = await measure()
-const { detail } = open().traits
 console.log(
-  `${detail}, ${threads} threads; limit here: read ${short(roof.read.best)} GB/s, ` +
+  `${isa}, ${threads} threads; limit here: read ${short(roof.read.best)} GB/s, ` +
     `float32 ${short(roof.float32.best)} and bf16 ${short(roof.bf16.best)} GFLOP/s (best rounds)`,
 )
 const header = ['model', 'format', 'op', 'rows', 'us', 'GB/s', 'GFLOP/s', 'of limit', 'bound by']
@@ -105,5 +109,5 @@ printTable(
   header,
   measured.map((m) => line(m, roof)),
 )
-const facts = measured.map((m) => ({ ...m, ofLimit: m.flops > 0 ? shareOfLimit(m, roof) : null }))
-console.log(JSON.stringify({ bench: 'kernels', ...conditions(), isa: detail, threads, rounds, roofs, measured: facts }))
+const lines = measured.map((m) => ({ ...m, ofLimit: m.flops > 0 ? shareOfLimit(m, roof) : null }))
+console.log(JSON.stringify({ bench: 'kernels', ...conditions(), isa, threads, rounds, roofs, measured: lines }))

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { Command } from 'commander'
 import { LoquentError } from '../base/errors.ts'
-import { addOptions, downloadOptions, generateOptions, hubOptions, modelOptions, serveOptions } from './options.ts'
+import { addOptions, benchOptions, downloadOptions, generateOptions, hubOptions, modelOptions, serveOptions } from './options.ts'
 import { version } from './version.ts'
 
 /** Commands import their own modules when they run, so that `--help` costs nothing. */
@@ -15,6 +15,9 @@ function program(): Command {
   const generate = main.command('generate').description('answer one prompt on the terminal').argument('<prompt>')
   addOptions(addOptions(addOptions(generate, modelOptions), hubOptions), generateOptions)
   generate.action(async (prompt, flags) => (await import('./generate.ts')).generate(prompt, flags))
+  const bench = main.command('bench').description('measure the engine: prefill, decode, latencies')
+  addOptions(addOptions(bench, modelOptions), benchOptions)
+  bench.action(async (flags) => (await import('./bench.ts')).bench(flags))
   const download = main.command('download').description('bring a model of the hub to this disk').argument('<model>')
   addOptions(addOptions(download, hubOptions), downloadOptions)
   download.action(async (model, flags) => (await import('./download.ts')).download(model, flags))

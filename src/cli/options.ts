@@ -7,7 +7,7 @@ interface OptionRow {
   readonly env?: string
   readonly doc: string
   readonly choices?: readonly string[]
-  readonly fallback?: string | number | boolean
+  readonly fallback?: string | number | boolean | readonly number[]
   readonly parse?: (text: string) => unknown
 }
 
@@ -18,6 +18,11 @@ function integer(minimum: number): (text: string) => number {
       throw new InvalidArgumentError(`expected an integer of at least ${minimum}`)
     return value
   }
+}
+
+/** A list of positive integers, separated by commas. */
+function integers(text: string): number[] {
+  return text.split(',').map(integer(1)) as number[]
 }
 
 function real(text: string): number {
@@ -196,6 +201,13 @@ export const generateOptions: readonly OptionRow[] = [
   { flags: '--stop <text...>', doc: 'end when the text contains this' },
   { flags: '--system <text>', doc: 'system message of the chat' },
   { flags: '--raw', doc: 'continue the prompt as it is, without the chat template', fallback: false },
+]
+
+export const benchOptions: readonly OptionRow[] = [
+  { flags: '--prompt-tokens <list>', doc: 'lengths of prompts, such as 64,4096', fallback: [128], parse: integers },
+  { flags: '--new-tokens <n>', doc: 'tokens to generate at least, a stream', fallback: 64, parse: integer(2) },
+  { flags: '--batch <list>', doc: 'streams at once', fallback: [1, 8, 32], parse: integers },
+  { flags: '--rounds <n>', doc: 'rounds over all combinations; medians are shown', fallback: 3, parse: integer(1) },
 ]
 
 /** Adds rows of the table to a command. */

@@ -1,0 +1,112 @@
+import type { EngineHost } from '../engine/host.ts'
+import type { EngineOptions } from '../engine/spec.ts'
+import { startWorkerHost } from '../engine/worker-host.ts'
+import { embeddedModel } from '../library/embedded.ts'
+import type { ModelFlags } from './load-model.ts'
+import { type Measured, measure, streamTokens, type Workload } from './measure.ts'
+import { showProgress } from './progress.ts'
+import { median, quantile } from './statistics.ts'
+
+/** Values of `benchOptions`. */
+interface BenchFlags extends ModelFlags {
+  readonly promptTokens: readonly number[]
+  readonly newTokens: number
+  readonly batch: readonly number[]
+  readonly rounds: number
+}
+
+/** Tokens of a step, unless the flags say otherwise: what the engine takes by default. */
+const defaultStepTokens = 512
+
+/** A workload with medians over the rounds; times in milliseconds, rates in tokens a second. */
+interface Line extends Workload {
+  readonly prefillRate: number
+  readonly firstToken: number
+  readonly decodeRate: number
+  readonly gapMedian: number
+  readonly gapP99: number
+}
+
+/** `loquent bench`: the engine alone, without text or HTTP. A table for people, one JSON line last. */
+export async function bench(flags: BenchFlags): Promise<void> {
+  const { promptTokens, batch, newTokens, rounds } = flags
+  const workloads = promptTokens.flatMap((p) => batch.map((b) => ({ batch: b, promptTokens: p, newTokens })))
+  const stepTokens = flags.maxBatchPrefillTokens ?? Math.max(defaultStepTokens, ...batch)
+  const options = engineOptions(flags, workloads, stepTokens)
+  const started = performance.now()
+  const host = await startWorkerHost(options, showProgress(process.stderr))
+  const loadSeconds = (performance.now() - started) / 1000
+  try {
+    const lines = await run(host, workloads, rounds, stepTokens)
+    print(host, lines)
+    const { backend, dtype } = host.facts
+    const facts = { backend, dtype, threads: flags.threads ?? null, isa: flags.isa ?? null, loadSeconds, rounds }
+    process.stdout.write(`${JSON.stringify({ bench: 'loquent', model: options.model, ...facts, lines })}\n`)
+  } finally {
+    await host.close()
+  }
+}
+
+/** What the engine must hold for the greatest workload, unless the flags ask for more. */
+function engineOptions(flags: BenchFlags, workloads: readonly Workload[], stepTokens: number): EngineOptions {
+  const { modelId, backend, dtype, threads, isa, verify } = flags
+  const context = Math.max(...workloads.map((w) => streamTokens(w, stepTokens)))
+  const held = Math.max(...workloads.map((w) => w.batch * (streamTokens(w, stepTokens) + kvSlack)))
+  return {
+    model: modelId ?? embeddedModel,
+    backend,
+    dtype,
+    verify,
+    ...(threads && { threads }),
+    ...(isa && { isa }),
+    maxTotalTokens: flags.maxTotalTokens ?? context,
+    maxBatchTotalTokens: flags.maxBatchTotalTokens ?? Math.max(held, context + kvSlack),
+    maxBatchPrefillTokens: stepTokens,
+    maxBatchSize: flags.maxBatchSize ?? Math.max(...workloads.map((w) => w.batch)),
+  }
+}
+
+/** A stream takes whole blocks, and one more is asked for before it starts. */
+const kvSlack = 64
+
+/** All workloads in turn, round after round, after one that warms up. */
+async function run(
+  host: EngineHost,
+  workloads: readonly Workload[],
+  rounds: number,
+  stepTokens: number,
+): Promise<Line[]> {
+  let seed = 0
+  await measure(host, { batch: 1, promptTokens: workloads[0]!.promptTokens, newTokens: 1 }, seed++, stepTokens)
+  const measured: Measured[][] = workloads.map(() => [])
+  for (let r = 0; r < rounds; r++) {
+    for (const [i, w] of workloads.entries()) measured[i]!.push(await measure(host, w, seed++, stepTokens))
+  }
+  return workloads.map((w, i) => line(w, measured[i]!))
+}
+
+function line(w: Workload, rounds: readonly Measured[]): Line {
+  const gaps = rounds.flatMap((m) => m.gaps)
+  return {
+    ...w,
+    prefillRate: median(rounds.map((m) => m.prefillRate)),
+    firstToken: median(rounds.flatMap((m) => m.firstToken)),
+    decodeRate: median(rounds.map((m) => m.decodeRate)),
+    gapMedian: median(gaps),
+    gapP99: quantile(gaps, 0.99),
+  }
+}
+
+const columns = ['batch', 'prompt', 'prefill t/s', 'first ms', 'decode t/s', 'a stream', 'gap p50 ms', 'gap p99 ms']
+
+function print({ facts }: EngineHost, lines: readonly Line[]): void {
+  const out = (cells: readonly string[]) =>
+    process.stdout.write(`${cells.map((c, i) => c.padStart(columns[i]!.length)).join('  ')}\n`)
+  process.stdout.write(`${facts.architecture}, ${facts.dtype}, ${facts.backend}; rates over all streams\n`)
+  out(columns)
+  for (const l of lines) {
+    const times = [l.gapMedian, l.gapP99].map((ms) => ms.toFixed(2))
+    const rates = [l.decodeRate, l.decodeRate / l.batch].map((rate) => rate.toFixed(1))
+    out([`${l.batch}`, `${l.promptTokens}`, l.prefillRate.toFixed(0), l.firstToken.toFixed(1), ...rates, ...times])
+  }
+}
