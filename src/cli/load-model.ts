@@ -25,7 +25,13 @@ export async function loadModel(flags: ModelFlags): Promise<LLM> {
   const stretched = ropeScaling !== undefined || ropeFactor !== undefined
   const rope = stretched && { ropeScaling: { type: ropeScaling ?? 'linear', factor: ropeFactor ?? 1 } as const }
   const hub = hubSettings({ ...(revision && { revision }), ...(huggingfaceHubCache && { huggingfaceHubCache }) })
-  const options: LoadOptions = { ...rest, ...(rope || {}), ...(revision && { revision }), hub, onProgress: showProgress(process.stderr) }
+  const options: LoadOptions = {
+    ...rest,
+    ...(rope || {}),
+    ...(revision && { revision }),
+    hub,
+    onProgress: showProgress(process.stderr),
+  }
   const llm = await load(modelId, options)
   if (llm.info.notice) process.stderr.write(`loquent: ${llm.info.notice}\n`)
   return llm
