@@ -3,62 +3,13 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { Engine, maxWaiting, type RequestEvent } from './engine.ts'
-import { loadEngine } from './load.ts'
+import { Engine, maxWaiting } from './engine.ts'
 import type { Runner } from './runner.ts'
 import { createScheduler } from './scheduler.ts'
-import type { EngineOptions, GenerateSpec, Timings, TokenEvents } from './spec.ts'
+import type { EngineOptions, GenerateSpec } from './spec.ts'
 import { backends, tinyModel } from './testing/backends.ts'
+import { type Answer, type Listener, listener, withEngine } from './testing/listener.ts'
 import { mixed, randomOf, smallLimits, specOf } from './testing/simulation.ts'
-
-interface Answer {
-  tokens: TokenEvents['tokens'][number][]
-  promptLogprobs?: TokenEvents['promptLogprobs']
-  reason?: string
-  error?: string
-}
-
-/** Collects what an engine tells; `ended(ids)` resolves when all of these requests have. */
-function listener() {
-  const answers = new Map<number, Answer>()
-  const timings = new Map<number, Timings>()
-  let wake = () => {}
-  const emit = (events: readonly RequestEvent[]) => {
-    for (const event of events) {
-      const answer = answers.get(event.id) ?? { tokens: [] }
-      answers.set(event.id, answer)
-      assert(!answer.reason && !answer.error, 'an ended request was told something')
-      if ('error' in event) answer.error = event.error.code
-      else {
-        answer.tokens.push(...event.events.tokens)
-        if (event.events.promptLogprobs) answer.promptLogprobs = event.events.promptLogprobs
-        if (event.events.finish) answer.reason = event.events.finish.reason
-        if (event.events.finish) timings.set(event.id, event.events.finish.timings)
-      }
-    }
-    wake()
-  }
-  const ended = async (ids: readonly number[]) => {
-    while (!ids.every((id) => answers.get(id)?.reason ?? answers.get(id)?.error)) {
-      await new Promise<void>((resolve) => (wake = resolve))
-    }
-    return ids.map((id) => answers.get(id)!)
-  }
-  return { answers, timings, emit, ended }
-}
-
-async function withEngine<T>(
-  options: Partial<EngineOptions>,
-  use: (engine: Engine, heard: ReturnType<typeof listener>) => Promise<T>,
-): Promise<T> {
-  const heard = listener()
-  const engine = await loadEngine({ model: tinyModel, ...options }, heard.emit, () => {})
-  try {
-    return await use(engine, heard)
-  } finally {
-    await engine.close()
-  }
-}
 
 /** Requests of many kinds: greedy and drawn, penalised, scored, with alternatives, short and long. */
 function variousSpecs(n: number): GenerateSpec[] {
@@ -195,7 +146,7 @@ test('what cannot run is refused with a word, and costs the others nothing', asy
 })
 
 /** An engine whose backend fails in the steps that `fails` names; the rest is real. */
-function failingEngine(heard: ReturnType<typeof listener>, fails: (step: number) => boolean, milliseconds = 0): Engine {
+function failingEngine(heard: Listener, fails: (step: number) => boolean, milliseconds = 0): Engine {
   const limits = smallLimits({ sequences: 2 })
   let steps = 0
   const sampled = { sampleStatus: new Int32Array(16), chosen: new Int32Array(16), chosenLogprobs: new Float32Array(16) }

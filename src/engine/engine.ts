@@ -68,8 +68,7 @@ export class Engine {
   }
 
   stats(): EngineStats {
-    const { waiting, running, preemptions, blocks } = this.#scheduler.stats()
-    return { waiting, running, preemptions, blocks, steps: this.#steps, tokensGenerated: this.#tokensGenerated }
+    return { ...this.#scheduler.stats(), steps: this.#steps, tokensGenerated: this.#tokensGenerated }
   }
 
   /** Fails what is pending, waits for the step in flight, and gives all memory back. */

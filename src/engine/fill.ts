@@ -1,6 +1,6 @@
 import { blocksPerSequence } from '../ops/domain.ts'
 import type { Frame } from '../ops/frame.ts'
-import type { Sequence } from './sequence.ts'
+import { ropeLength, type Sequence } from './sequence.ts'
 import type { Slice, Step } from './step.ts'
 
 /** Writes a step into the frame: every input field, for the rows in use. Allocates nothing. */
@@ -32,8 +32,7 @@ function fillTokens(frame: Frame, slice: Slice, index: number, row: number): voi
     const position = slice.start + i
     frame.tokenIds[row + i] = ids[position]
     frame.positions[row + i] = position
-    // What the prompt was computed with must not change as the sequence grows: recomputed, it gives the same bytes.
-    frame.ropeLengths[row + i] = position < promptLength ? promptLength : position + 1
+    frame.ropeLengths[row + i] = ropeLength(promptLength, position)
     frame.slots[row + i] = table[Math.floor(position / blockSize)] * blockSize + (position % blockSize)
     frame.tokenSequences[row + i] = index
   }

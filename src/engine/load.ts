@@ -49,7 +49,12 @@ export async function loadEngine(options: EngineOptions, emit: EmitEvents, repor
       const { facts, limits, plan } = await loadModel(checkpoint, backend, options, report)
       report({ stage: 'ready', fraction: 1 })
       const runner = createRunner(backend, plan, createFrame(limits))
-      return new Engine({ ...facts, ...(notice ? { notice } : {}) }, runner, createScheduler(limits), emit)
+      return new Engine(
+        { ...facts, ...(notice ? { notice } : {}) },
+        runner,
+        createScheduler(limits, ropeThreshold(plan.program)),
+        emit,
+      )
     } finally {
       // The arenas hold copies; nothing reads the files any more.
       checkpoint.close()
@@ -88,6 +93,12 @@ async function loadModel(
   report({ stage: 'compile', fraction: 0 })
   const plan = backend.compile(program, arenas)
   return { facts: engineFacts(checkpoint, architecture, backend, program), limits, plan }
+}
+
+/** Longest rope length that changes no angle: what was computed with longer ones is not that of another length. */
+function ropeThreshold({ instructions }: Program): number {
+  const thresholds = instructions.filter((i) => i.op === 'ropeTable').map((i) => Number(i.attributes['threshold']))
+  return Math.min(Number.POSITIVE_INFINITY, ...thresholds)
 }
 
 function wantedFormat(dtype: EngineOptions['dtype'] = 'auto'): { wanted?: FormatName } {

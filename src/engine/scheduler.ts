@@ -3,14 +3,19 @@ import { fail } from '../base/errors.ts'
 import type { Limits } from '../ops/domain.ts'
 import { accept } from './accept.ts'
 import { BlockPool } from './block-pool.ts'
+import { insert, stepsPerPriority } from './order.ts'
+import { PrefixCache } from './prefix-cache.ts'
 import { mostComputed, type Sequence } from './sequence.ts'
+import { divide, samplesOf } from './share.ts'
+import type { BlockCounts, PrefixCounts } from './spec.ts'
 import type { Sampled, SequenceEvent, Slice, Step } from './step.ts'
 
 export interface SchedulerStats {
   readonly waiting: number
   readonly running: number
   readonly preemptions: number
-  readonly blocks: { readonly total: number; readonly free: number; readonly held: number }
+  readonly blocks: BlockCounts
+  readonly prefix: PrefixCounts
 }
 
 /** Decides what each step computes. Pure: no clock, no I/O; between `next` and `commit` lies the run of the step. */
@@ -33,17 +38,24 @@ type SchedulerLimits = Pick<
   'tokens' | 'sequences' | 'samples' | 'context' | 'blocks' | 'blockSize' | 'topTokens'
 >
 
-/** A scheduler over an empty pool of `limits.blocks` blocks. */
-export const createScheduler = (limits: SchedulerLimits): Scheduler => new StepScheduler(limits)
+/** Waiting sequences that may be passed over in one step because somebody is computing their prompt already. */
+const mostPassedOver = 64
 
 /**
- * Running sequences are kept in order of arrival, and whoever is preempted is the last of them and becomes the first
- * of the queue: running followed by waiting is always the order of arrival. So the oldest advances in every step and
- * is never preempted, and nobody waits for ever.
+ * A scheduler over an empty pool of `limits.blocks` blocks. `ropeThreshold`: the longest rope length that does not
+ * change the model's angles, where its rope depends on lengths.
+ */
+export const createScheduler = (limits: SchedulerLimits, ropeThreshold = Number.POSITIVE_INFINITY): Scheduler =>
+  new StepScheduler(limits, ropeThreshold)
+
+/**
+ * Running and waiting sequences are each kept in one order (`order.ts`). The first that runs advances in every step and
+ * is never preempted, the last is the one to be; the first that waits is the next to run. So nobody waits for ever.
  */
 class StepScheduler implements Scheduler {
   readonly #limits: SchedulerLimits
   readonly #pool: BlockPool
+  readonly #prefixes: PrefixCache
   /** With no more running sequences than tokens or samples in a step, each of them can advance in every step. */
   readonly #seats: number
   readonly #running: Sequence[] = []
@@ -51,10 +63,13 @@ class StepScheduler implements Scheduler {
   readonly #rows: number[]
   readonly #shares: Int32Array
   #preemptions = 0
+  #steps = 0
+  #arrivals = 0
 
-  constructor(limits: SchedulerLimits) {
+  constructor(limits: SchedulerLimits, ropeThreshold: number) {
     this.#limits = limits
     this.#pool = new BlockPool(limits.blocks)
+    this.#prefixes = new PrefixCache(this.#pool, { blockSize: limits.blockSize, ropeThreshold })
     this.#seats = Math.min(limits.sequences, limits.tokens, limits.samples)
     this.#rows = Array.from({ length: this.#seats }, (_, i) => this.#seats - 1 - i)
     this.#shares = new Int32Array(this.#seats)
@@ -73,7 +88,9 @@ class StepScheduler implements Scheduler {
     if (this.#blocksFor(mostComputed(sequence.spec)) > blocks) {
       fail('request.invalid', { reason: `${tokens} tokens never fit the KV cache of ${blocks * blockSize} tokens` })
     }
-    this.#waiting.push(sequence)
+    sequence.rank = this.#steps - stepsPerPriority * (sequence.spec.priority ?? 0)
+    sequence.arrival = this.#arrivals++
+    insert(this.#waiting, sequence)
   }
 
   abort(id: number): boolean {
@@ -87,7 +104,7 @@ class StepScheduler implements Scheduler {
   next(): Step | null {
     this.#admit()
     if (this.#running.length === 0) return null
-    this.#share()
+    divide(this.#running, this.#shares, this.#limits, this.#limits.tokens)
     const slices: Slice[] = []
     let tokens = 0
     let samples = 0
@@ -99,6 +116,7 @@ class StepScheduler implements Scheduler {
       tokens += slice.count
       samples += slice.samples
     }
+    this.#steps++
     assert(slices.length > 0, 'the oldest sequence did not advance')
     return { slices, tokens, samples }
   }
@@ -113,6 +131,8 @@ class StepScheduler implements Scheduler {
         sequence.computed += slice.count
         const event = accept(slice, row, sampled, this.#limits.topTokens)
         if (event) events.push(event)
+        if (event && 'error' in event) this.#prefixes.forget(sequence)
+        else this.#prefixes.seal(sequence)
         if (event && ('error' in event || event.finish)) this.#end(sequence)
       }
       row += slice.samples
@@ -125,7 +145,13 @@ class StepScheduler implements Scheduler {
       waiting: this.#waiting.length,
       running: this.#running.length,
       preemptions: this.#preemptions,
-      blocks: { total: this.#pool.total, free: this.#pool.available, held: this.#pool.held },
+      blocks: {
+        total: this.#pool.total,
+        free: this.#pool.available,
+        held: this.#pool.held,
+        cached: this.#pool.cached,
+      },
+      prefix: this.#prefixes.counts,
     }
   }
 
@@ -144,15 +170,35 @@ class StepScheduler implements Scheduler {
   /**
    * First come, first served. A sequence starts when blocks are there for all tokens it and the running ones already
    * have, and for one more block each: so nobody is let in only to be preempted at once. Alone, it always fits.
+   * One whose next block a running one is computing waits for it, and others may pass: it will find that block.
    */
   #admit(): void {
-    while (this.#waiting.length > 0 && this.#running.length < this.#seats) {
-      const wanted = this.#blocksFor(this.#waiting[0].length) + this.#running.length
-      if (this.#running.length > 0 && wanted > this.#pool.available - this.#owed()) return
-      const sequence = this.#waiting.shift()!
-      sequence.row = this.#rows.pop()!
-      this.#running.push(sequence)
+    for (let i = 0; i < this.#waiting.length && i < mostPassedOver && this.#running.length < this.#seats; ) {
+      const sequence = this.#waiting[i]
+      const found = this.#prefixes.find(sequence)
+      if (this.#isComputed(sequence, found.length)) i++
+      else if (this.#fits(sequence, found)) this.#start(i, found)
+      else return
     }
+  }
+
+  #isComputed(sequence: Sequence, found: number): boolean {
+    const key = this.#prefixes.missing(sequence, found)
+    return key !== undefined && this.#running.some((s) => this.#prefixes.computes(s, found, key))
+  }
+
+  #fits(sequence: Sequence, found: readonly number[]): boolean {
+    if (this.#running.length === 0) return true
+    const held = found.filter((block) => this.#pool.isHeld(block)).length
+    const wanted = this.#blocksFor(sequence.length) - held + this.#running.length
+    return wanted <= this.#pool.available - this.#owed()
+  }
+
+  #start(index: number, found: readonly number[]): void {
+    const [sequence] = this.#waiting.splice(index, 1)
+    sequence.row = this.#rows.pop()!
+    this.#prefixes.adopt(sequence, found)
+    insert(this.#running, sequence)
   }
 
   /** Blocks that running sequences lack for tokens they already have. */
@@ -160,27 +206,6 @@ class StepScheduler implements Scheduler {
     let blocks = 0
     for (const s of this.#running) blocks += Math.max(0, this.#blocksFor(s.length) - s.table.length)
     return blocks
-  }
-
-  /** Divides the step's tokens: one for each sequence that lacks only one, the rest to the oldest first. */
-  #share(): void {
-    let { tokens, samples } = this.#limits
-    for (let i = 0; i < this.#running.length; i++) {
-      const only = this.#running[i].remaining === 1
-      this.#shares[i] = only ? 1 : 0
-      if (only) tokens--
-      if (only) samples--
-    }
-    for (let i = 0; i < this.#running.length; i++) {
-      const s = this.#running[i]
-      if (s.remaining === 1) continue
-      // Without a sample left, a chunk stops one short of the end; scored rows are samples each.
-      const most = s.scoring ? samples : samples > 0 ? s.remaining : s.remaining - 1
-      const share = Math.min(s.remaining, tokens, most)
-      this.#shares[i] = share
-      tokens -= share
-      samples -= samplesOf(s, share)
-    }
   }
 
   #slice(sequence: Sequence, share: number): Slice {
@@ -207,7 +232,7 @@ class StepScheduler implements Scheduler {
   #preempt(): void {
     const sequence = this.#running.at(-1)!
     this.#end(sequence)
-    this.#waiting.unshift(sequence)
+    insert(this.#waiting, sequence)
     this.#preemptions++
   }
 
@@ -217,10 +242,4 @@ class StepScheduler implements Scheduler {
     this.#rows.push(sequence.row)
     sequence.rewind()
   }
-}
-
-/** Rows of logits that `count` more tokens of a sequence give. */
-function samplesOf(sequence: Sequence, count: number): number {
-  if (sequence.scoring) return count
-  return count > 0 && count === sequence.remaining ? 1 : 0
 }

@@ -1,3 +1,4 @@
+import type { BlockKey } from './block-key.ts'
 import type { GenerateSpec } from './spec.ts'
 
 /**
@@ -14,6 +15,13 @@ export class Sequence {
   computed = 0
   /** KV block of each stretch of `blockSize` positions; append-only while the sequence runs. */
   readonly table: number[] = []
+  /** Keys of the blocks whose tokens are known, as far as somebody asked; see `blockKey`. */
+  readonly keys: BlockKey[] = []
+  /** Blocks of the table that have been entered into the prefix cache, or were taken from it. */
+  sealed = 0
+  /** Place in the order of all sequences: the step it came in, less its head start; then the how-manieth it was. */
+  rank = 0
+  arrival = 0
   /** Row of the frame's history; -1 while the sequence is not running. */
   row = -1
   /** Ids already copied into that row. */
@@ -56,6 +64,7 @@ export class Sequence {
   rewind(): void {
     this.computed = 0
     this.table.length = 0
+    this.sealed = 0
     this.row = -1
     this.written = 0
   }
@@ -66,3 +75,10 @@ export class Sequence {
  * comes after it.
  */
 export const mostComputed = (spec: GenerateSpec): number => spec.promptIds.length + spec.maxNewTokens - 1
+
+/**
+ * The length that length-dependent rope scaling sees. What the prompt was computed with must not change as the
+ * sequence grows: computed again, it gives the same bytes.
+ */
+export const ropeLength = (promptLength: number, position: number): number =>
+  position < promptLength ? promptLength : position + 1

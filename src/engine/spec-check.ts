@@ -1,10 +1,15 @@
 import { fail } from '../base/errors.ts'
+import { mostPriority } from './order.ts'
 import type { EngineFacts, GenerateSpec, SamplingParameters } from './spec.ts'
 
 /** A rule a number keeps, and the words for it. */
 type Rule = readonly [holds: (x: number) => boolean, wanted: string]
 
 const positive: Rule = [(x) => x > 0 && Number.isFinite(x), 'a positive number']
+const priority: Rule = [
+  (x) => Number.isInteger(x) && Math.abs(x) <= mostPriority,
+  `an integer from -${mostPriority} to ${mostPriority}`,
+]
 const share: Rule = [(x) => x > 0 && x <= 1, 'in (0, 1]']
 
 const rules: Readonly<Record<Exclude<keyof SamplingParameters, 'sampling' | 'seed'>, Rule>> = {
@@ -33,6 +38,7 @@ export function checkSpec(spec: GenerateSpec, facts: Pick<EngineFacts, 'vocabula
   for (const token of spec.generatedIds ?? []) check('a generated token', token, id)
   const top: Rule = [(x) => Number.isInteger(x) && x >= 0 && x <= facts.maxTopTokens, `at most ${facts.maxTopTokens}`]
   check('topTokens', spec.topTokens, top)
+  check('priority', spec.priority ?? 0, priority)
   check('maxNewTokens', spec.maxNewTokens, [Number.isInteger, 'an integer'])
   const done = spec.generatedIds?.length ?? 0
   check('generatedIds', done, [(x) => x === 0 || x < spec.maxNewTokens, 'fewer than maxNewTokens'])

@@ -25,6 +25,10 @@ export interface GenerateSpec {
   readonly topTokens: number
   /** Report the log-probability of every prompt token. */
   readonly promptLogprobs: boolean
+  /** Whose request it is (an API key): prompts are only reused among requests with the same salt. */
+  readonly salt?: string
+  /** A head start over other requests, from -10 to 10, 0 when absent; see `stepsPerPriority`. */
+  readonly priority?: number
 }
 
 export interface ScoredToken {
@@ -64,15 +68,32 @@ export interface EngineFacts {
   readonly notice?: string
 }
 
+export interface BlockCounts {
+  readonly total: number
+  readonly free: number
+  readonly held: number
+  readonly cached: number
+}
+
+export interface PrefixCounts {
+  readonly tokens: number
+  readonly reused: number
+}
+
 export interface EngineStats {
   readonly waiting: number
   readonly running: number
   /** How often a running request was sent back to the queue because KV blocks ran out. */
   readonly preemptions: number
-  /** KV blocks; `free` are those that nobody holds. */
-  readonly blocks: { readonly total: number; readonly free: number; readonly held: number }
+  /** KV blocks; `free` are those that nobody holds, and `cached` those of them whose content can still be reused. */
+  readonly blocks: BlockCounts
+  /** Tokens of requests that started (or started again), and how many of them were found computed. */
+  readonly prefix: PrefixCounts
+  /** Of the engine that runs now, as are the counts above. */
   readonly steps: number
   readonly tokensGenerated: number
+  /** How often the engine died and was started again; absent where it cannot be. */
+  readonly restarts?: number
 }
 
 /** Where a load stands; `fraction` in [0, 1]. */

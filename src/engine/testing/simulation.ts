@@ -62,9 +62,13 @@ export function mixed(seed: number, n: number): number[] {
   return Array.from({ length: n }, () => random(vocabulary))
 }
 
-/** The model: what comes after these ids. */
-export const nextToken = (ids: readonly number[]): number =>
-  ids.reduce((hash, id) => Math.imul(hash ^ id, 0x01000193) >>> 0, 0x811c9dc5) % vocabulary
+/** The model is a hash over ids, one after another, from which the next one is drawn. */
+export const startHash = 0x811c9dc5
+export const followHash = (hash: number, id: number): number => Math.imul(hash ^ id, 0x01000193) >>> 0
+export const tokenOf = (hash: number): number => hash % vocabulary
+
+/** What comes after these ids. */
+export const nextToken = (ids: readonly number[]): number => tokenOf(ids.reduce(followHash, startHash))
 
 /** Runs a step of the model as a backend would: every sampled row chooses, or scores its target. */
 export function sampleStep(step: Step, limits: Limits): Frame {
