@@ -25,8 +25,11 @@ export function showDownload(out: NodeJS.WriteStream): (progress: HubProgress) =
       const filled = Math.round(fraction * barWidth)
       const bar = '█'.repeat(filled) + '░'.repeat(barWidth - filled)
       out.write(done ? '\r\x1b[K' : `\r\x1b[K${bar} ${state}, ${rate}`)
-    } else if (Math.floor(fraction * lines) > told && received > atStart) {
-      told = Math.floor(fraction * lines)
+      return
+    }
+    const step = done ? lines : Math.min(Math.floor(fraction * lines), lines - 1)
+    if (step > told && received > atStart) {
+      told = step
       out.write(`loquent: downloaded ${state}, ${rate}\n`)
     }
   }
