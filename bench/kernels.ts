@@ -93,7 +93,7 @@ function facts() {
   const wanted = given.formats && words(given.formats)
   const { detail } = backend.traits
   backend.close()
-  return { isa, formats: wanted ? able.filter((f) => wanted.includes(f)) : able }
+  return { isa: detail, formats: wanted ? able.filter((f) => wanted.includes(f)) : able }
 }
 
 const roofs = measureRoof(threads)
