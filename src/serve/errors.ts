@@ -1,5 +1,6 @@
 import { type ErrorCode, errorData, LoquentError } from '../base/errors.ts'
 import type { ErrorResponse } from '../wire/tgi.ts'
+import { Refusal } from './refusal.ts'
 
 interface Rule {
   readonly status: number
@@ -28,6 +29,7 @@ export interface ErrorAnswer {
 
 /** Status and body of a failed request; anything thrown that is not ours counts as a failure of the engine. */
 export function answerOf(error: unknown): ErrorAnswer {
+  if (error instanceof Refusal) return { status: error.status, body: { error: error.message, error_type: error.type } }
   const { code, facts } = errorData(error)
   const { status, type, prefix = '', text } = rules[code] ?? generation
   return { status, body: { error: text ?? prefix + new LoquentError(code, facts).message, error_type: type } }

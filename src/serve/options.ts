@@ -23,6 +23,10 @@ export interface ServeSettings {
   readonly maxClientBatchSize: number
   /** Origins a browser may call from; empty means all. */
   readonly corsAllowOrigin: readonly string[]
+  /** Keys that open what spends the model's time; empty means it is open. */
+  readonly apiKeys: readonly string[]
+  /** Refuse request fields nobody knows, instead of naming them in a header and the log. */
+  readonly strict: boolean
   /** Value of the `x-compute-type` header. */
   readonly computeType: string
   readonly hostname: string
@@ -56,6 +60,8 @@ export const settingsOf = (llm: LLM, options: ServeOptions): ServeSettings => ({
   validationWorkers: 2,
   maxClientBatchSize: 4,
   corsAllowOrigin: [],
+  apiKeys: [],
+  strict: false,
   computeType: 'cpu',
   hostname: '0.0.0.0',
   port: 3000,

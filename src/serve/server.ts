@@ -10,15 +10,18 @@ import {
 import { LoquentError } from '../base/errors.ts'
 import type { LLM } from '../library/types.ts'
 import { Admission } from './admission.ts'
+import { apiKeyGate, type Gate, requireKey } from './api-key.ts'
 import { BodyRejection, tooLarge, wrongMediaType } from './body.ts'
+import { cloudRoutes } from './cloud/routes.ts'
 import { cors } from './cors.ts'
 import { drainOnClose } from './drain.ts'
 import { answerOf } from './errors.ts'
 import { Health } from './health.ts'
 import { sendJson } from './json-reply.ts'
 import { createLogger, type LogSink } from './log.ts'
+import { openaiRoutes } from './openai/routes.ts'
 import { type ServeOptions, type ServeSettings, settingsOf } from './options.ts'
-import { logFailure } from './request-log.ts'
+import { logObserver } from './outcome.ts'
 import type { Context } from './tgi/context.ts'
 import { tgiRoutes } from './tgi/routes.ts'
 
@@ -45,12 +48,17 @@ export function createServer(llm: LLM, options: ServeOptions = {}, sink?: LogSin
   app.server.maxConnections = MAX_CONNECTIONS
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+  const context = contextOf(llm, settings)
   app.addHook('onRequest', cors(settings.corsAllowOrigin))
-  app.setErrorHandler(answerError)
-  answerUnknown(app)
+  const gate = apiKeyGate(settings.apiKeys)
+  app.addHook('onRequest', requireKey(gate))
+  app.setErrorHandler(answerError(context))
+  answerUnknown(app, gate)
   drainOnClose(app)
   healthRoutes(app, new Health(llm, settings.healthDeadlineMs))
-  tgiRoutes(app, contextOf(llm, settings))
+  tgiRoutes(app, context)
+  openaiRoutes(app, context)
+  cloudRoutes(app, context)
   return app
 }
 
@@ -67,6 +75,7 @@ const contextOf = (llm: LLM, settings: ServeSettings): Context => ({
   settings,
   limits: { ...settings, maxInputTokens: llm.info.maxInputTokens },
   admission: new Admission(settings.maxConcurrentRequests),
+  observer: logObserver,
 })
 
 function healthRoutes(app: FastifyInstance, health: Health): void {
@@ -74,13 +83,15 @@ function healthRoutes(app: FastifyInstance, health: Health): void {
 }
 
 /** Tells an error: a refused body as plain text, everything else as an error object. */
-function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const rejected = rejectionOf(error)
-  if (rejected) return reply.code(rejected.status).type('text/plain; charset=utf-8').send(rejected.message)
-  logFailure(request, error)
-  const { status, body } = answerOf(error)
-  return sendJson(reply.code(status), JSON.stringify(body))
-}
+const answerError =
+  ({ observer }: Context) =>
+  (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
+    const rejected = rejectionOf(error)
+    if (rejected) return reply.code(rejected.status).type('text/plain; charset=utf-8').send(rejected.message)
+    observer.failed(request, error)
+    const { status, body } = answerOf(error)
+    return sendJson(reply.code(status), JSON.stringify(body))
+  }
 
 /** The refusals of our own door and those of the framework below it. */
 function rejectionOf(error: unknown): BodyRejection | undefined {
@@ -94,20 +105,20 @@ function rejectionOf(error: unknown): BodyRejection | undefined {
 }
 
 /** An unknown path is 404; a known one asked with another method is 405 and says which it takes. Both are empty. */
-function answerUnknown(app: FastifyInstance): void {
-  const methods = new Map<string, Set<string>>()
+function answerUnknown(app: FastifyInstance, gate: Gate): void {
+  const routes = new Map<string, { readonly pattern: RegExp; readonly methods: Set<string> }>()
   app.addHook('onRoute', ({ url, method }) => {
-    const known = methods.get(url) ?? new Set()
-    for (const name of [method].flat()) known.add(name)
-    methods.set(url, known)
+    const known = routes.get(url) ?? { pattern: new RegExp(`^${url.replace(/:\w+/g, '[^/]+')}$`), methods: new Set() }
+    for (const name of [method].flat()) known.methods.add(name)
+    routes.set(url, known)
   })
   app.setNotFoundHandler((request, reply) => {
-    const known = methods.get(request.url.split('?', 1)[0]!)
+    const path = request.url.split('?', 1)[0]!
+    const [url, known] = [...routes].find(([, { pattern }]) => pattern.test(path)) ?? []
     if (!known) return reply.code(404).send()
-    return reply
-      .code(405)
-      .header('allow', [...known].sort().join(','))
-      .send()
+    if (known.methods.has('POST') && !gate(request, 'POST', url!)) return reply.code(401).send()
+    const allow = [...known.methods].sort().join(',')
+    return reply.code(405).header('allow', allow).send()
   })
 }
 

@@ -1,7 +1,12 @@
 import { Type } from 'typebox'
 import { type ChatRequest, ChatRequestSchema, type CompletionRequest, CompletionRequestSchema } from './openai.ts'
 import { nullable, optional, u8, u32, u64, untagged, usize } from './schema.ts'
-import { type CompatGenerateRequest, CompatGenerateRequestSchema, GenerateParametersSchema } from './tgi.ts'
+import {
+  type CompatGenerateRequest,
+  CompatGenerateRequestSchema,
+  type GenerateParameters,
+  GenerateParametersSchema,
+} from './tgi.ts'
 
 /** Requests of the adapters for clouds: SageMaker, Vertex AI and KServe v2. */
 
@@ -53,6 +58,18 @@ const KserveInputSchema = Type.Object(
   },
   { title: 'Input' },
 )
+
+export interface KserveRequest {
+  readonly id: string
+  readonly parameters: GenerateParameters
+  readonly inputs: readonly {
+    readonly name: string
+    readonly shape: readonly number[]
+    readonly datatype: string
+    readonly data: readonly number[]
+  }[]
+  readonly outputs: readonly { readonly name: string }[]
+}
 
 /** Body of `POST /v2/models/{model}/versions/{version}/infer`. */
 export const KserveRequestSchema = Type.Object(

@@ -62,7 +62,11 @@ interface UntaggedNotes {
 export const oneOrMany = <T>(item: TSchema, notes: Notes = {}) =>
   Type.Unsafe<readonly T[]>({ anyOf: [Type.Array(item), item], ...notes, 'x-wire': 'oneOrMany' })
 
-/** What reading gives: every key present, in an object inside too. */
-export type Read<T extends TSchema> = { readonly [K in keyof Static<T>]-?: Filled<Exclude<Static<T>[K], undefined>> }
+/** What reading gives: every key present, at every depth. */
+export type Read<T extends TSchema> = Filled<Static<T>>
 
-type Filled<V> = V extends object ? { readonly [K in keyof V]-?: V[K] } : V
+type Filled<V> = V extends readonly (infer Item)[]
+  ? readonly Filled<Item>[]
+  : V extends object
+    ? { readonly [K in keyof V]-?: Filled<Exclude<V[K], undefined>> }
+    : V

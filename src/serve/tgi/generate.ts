@@ -3,33 +3,26 @@ import type { Generation } from '../../library/types.ts'
 import { generateJson } from '../../wire/response.ts'
 import type { BestOfSequence, Details, GenerateRequest, SequenceDetails } from '../../wire/tgi.ts'
 import { disconnectSignal } from '../disconnect.ts'
-import { logGenerated } from '../request-log.ts'
 import { type BestOf, bestOf } from './best-of.ts'
 import type { Context } from './context.ts'
 import { generationHeaders } from './headers.ts'
-import { checkBestOf, checkRequest } from './validation.ts'
+import { runAll } from './job.ts'
+import { checkBestOf } from './validation.ts'
 
 /** Answers with the whole generation: sets the headers and returns the JSON of the response object. */
 export async function generate(
-  { llm, settings, limits, admission }: Context,
+  context: Context,
   body: GenerateRequest,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<string> {
-  const start = performance.now()
-  checkBestOf(body.parameters, limits)
+  checkBestOf(body.parameters, context.limits)
   const count = Math.max(1, body.parameters.best_of ?? 1)
-  const release = admission.take(count)
-  try {
-    checkRequest(body, limits)
-    const result = await bestOf(llm, body, count, disconnectSignal(reply.raw))
-    const totalMs = performance.now() - start
-    logGenerated(request, result.winner, totalMs)
-    reply.headers(generationHeaders(result.winner, body.inputs, totalMs, settings.computeType))
-    return generateJson(responseOf(body, result))
-  } finally {
-    release()
-  }
+  const done = await runAll(context, request, Array(count).fill(body), disconnectSignal(reply.raw))
+  const result = bestOf(done.map(({ generation }) => generation))
+  const { totalMs } = done.find(({ generation }) => generation === result.winner)!
+  reply.headers(generationHeaders(result.winner, body.inputs, totalMs, context.settings.computeType))
+  return generateJson(responseOf(body, result))
 }
 
 function responseOf({ parameters: p }: GenerateRequest, { winner, others }: BestOf) {

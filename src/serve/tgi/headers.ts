@@ -10,26 +10,35 @@ export function characters(text: string): number {
 }
 
 /** Headers of a whole answer; `totalMs` from the request's arrival to now. Times are whole milliseconds. */
-export function generationHeaders(
+export const generationHeaders = (
   generation: Generation,
   inputs: string,
   totalMs: number,
   computeType: string,
+): Record<string, string> => ({
+  ...summedHeaders([{ generation, totalMs }], characters(inputs), computeType),
+  'x-compute-time': String(Number((totalMs / 1000).toFixed(9))),
+})
+
+/** Headers of an answer made of several generations: the sums of theirs. */
+export function summedHeaders(
+  runs: readonly { readonly generation: Generation; readonly totalMs: number }[],
+  characterCount: number,
+  computeType: string,
 ): Record<string, string> {
-  const { timings, inputTokens, generatedTokens } = generation
-  const validation = Math.max(0, totalMs - timings.queue - timings.inference)
+  const sum = (of: (run: { generation: Generation; totalMs: number }) => number) =>
+    String(runs.reduce((total, run) => total + Math.floor(of(run)), 0))
   return {
     'x-compute-type': computeType,
-    'x-compute-time': String(Number((totalMs / 1000).toFixed(9))),
-    'x-compute-characters': String(characters(inputs)),
-    'x-total-time': whole(totalMs),
-    'x-validation-time': whole(validation),
-    'x-queue-time': whole(timings.queue),
-    'x-inference-time': whole(timings.inference),
-    'x-time-per-token': whole(timings.inference / Math.max(1, generatedTokens)),
-    'x-prompt-tokens': String(inputTokens),
-    'x-generated-tokens': String(generatedTokens),
+    'x-compute-characters': String(characterCount),
+    'x-total-time': sum(({ totalMs }) => totalMs),
+    'x-validation-time': sum(({ totalMs, generation: { timings } }) =>
+      Math.max(0, totalMs - timings.queue - timings.inference),
+    ),
+    'x-queue-time': sum(({ generation }) => generation.timings.queue),
+    'x-inference-time': sum(({ generation }) => generation.timings.inference),
+    'x-time-per-token': sum(({ generation: g }) => g.timings.inference / Math.max(1, g.generatedTokens)),
+    'x-prompt-tokens': sum(({ generation }) => generation.inputTokens),
+    'x-generated-tokens': sum(({ generation }) => generation.generatedTokens),
   }
 }
-
-const whole = (ms: number): string => String(Math.floor(ms))

@@ -21,17 +21,20 @@ export function checkBestOf({ best_of }: GenerateParameters, { maxBestOf }: Limi
   if (best_of > maxBestOf) invalid(`\`best_of\` must be > 0 and <= ${maxBestOf}. Given: ${best_of}`)
 }
 
-type Rule = (request: GenerateRequest, limits: Limits) => string | false
+/** What is checked of a request. */
+type Checked = Pick<GenerateRequest, 'parameters'> & { readonly inputs: { readonly length: number } }
+
+type Rule = (request: Checked, limits: Limits) => string | false
 
 const isUnset = ({ do_sample, temperature, top_k, top_p, typical_p }: GenerateParameters): boolean =>
-  !do_sample && temperature === null && top_k === null && top_p === null && typical_p === null
+  temperature === 0 || (!do_sample && temperature === null && top_k === null && top_p === null && typical_p === null)
 
-const outside = (value: number | null): boolean => value !== null && (value <= 0 || value >= 1)
+const outside = (value: number | null): boolean => value !== null && (value <= 0 || value > 1)
 
 /** Each gives the reason a request is refused; clients know the order and the words. */
 const rules: readonly Rule[] = [
   ({ parameters: p }) => (p.best_of ?? 1) > 1 && isUnset(p) && 'you must use sampling when `best_of` is > 1',
-  ({ parameters: p }) => p.temperature !== null && p.temperature <= 0 && '`temperature` must be strictly positive',
+  ({ parameters: p }) => p.temperature !== null && p.temperature < 0 && '`temperature` must be strictly positive',
   ({ parameters: p }) =>
     p.repetition_penalty !== null && p.repetition_penalty <= 0 && '`repetition_penalty` must be strictly positive',
   ({ parameters: p }) => Math.abs(p.frequency_penalty ?? 0) > 2 && '`frequency_penalty` must be >= -2.0 and <= 2.0',
@@ -44,7 +47,7 @@ const rules: readonly Rule[] = [
   ({ parameters: p }) => p.seed !== null && (p.best_of ?? 1) > 1 && '`seed` must not be set when `best_of` > 1',
   ({ parameters: p }, { maxTopNTokens: max }) =>
     (p.top_n_tokens ?? 0) > max && `\`top_n_tokens\` must be >= 0 and <= ${max}. Given: ${p.top_n_tokens}`,
-  ({ inputs }) => inputs === '' && '`inputs` cannot be empty',
+  ({ inputs }) => inputs.length === 0 && '`inputs` cannot be empty',
   ({ parameters: { truncate } }, { maxInputTokens: max }) =>
     truncate !== null &&
     (truncate === 0 || truncate > max) &&
@@ -54,7 +57,7 @@ const rules: readonly Rule[] = [
 ]
 
 /** Checks a request against everything but the number of its tokens. Throws `request.invalid`. */
-export function checkRequest(request: GenerateRequest, limits: Limits): void {
+export function checkRequest(request: Checked, limits: Limits): void {
   for (const rule of rules) {
     const reason = rule(request, limits)
     if (reason) invalid(reason)
