@@ -1,5 +1,5 @@
 import { fail, LoquentError, reviveError } from '../base/errors.ts'
-import type { EngineHost } from './host.ts'
+import type { EngineHost, EngineState } from './host.ts'
 import { Mailbox } from './mailbox.ts'
 import type { FromEngine, ToEngine } from './message.ts'
 import type { EngineFacts, EngineStats, GenerateSpec, TokenEvents } from './spec.ts'
@@ -11,6 +11,8 @@ export interface Link {
   hold(busy: boolean): void
   /** Resolves when the other side is gone. */
   readonly ended: Promise<void>
+  /** Absent where the other side is started once. */
+  readonly state?: EngineState
 }
 
 interface StatsTicket {
@@ -31,6 +33,10 @@ export class MessageHost implements EngineHost {
   constructor(facts: EngineFacts, link: Link) {
     this.facts = facts
     this.#link = link
+  }
+
+  get state(): EngineState {
+    return this.#stopped ? 'stopped' : (this.#link.state ?? 'serving')
   }
 
   /** Nothing is sent before the first event is asked for. Leaving the loop early frees the request. */

@@ -1,6 +1,6 @@
 import type { ErrorData } from '../base/errors.ts'
 import type { RequestEvent } from './engine.ts'
-import type { EngineFacts, EngineStats, GenerateSpec, LoadProgress } from './spec.ts'
+import type { EngineFacts, EngineOptions, EngineStats, GenerateSpec, LoadProgress } from './spec.ts'
 
 /** What crosses to the engine: plain data only, so that a thread and a process are the same to it. */
 export type ToEngine =
@@ -8,6 +8,9 @@ export type ToEngine =
   | { readonly kind: 'abort'; readonly id: number }
   | { readonly kind: 'stats'; readonly ticket: number }
   | { readonly kind: 'close' }
+
+/** A process is told what to load by its first message, where nobody reads its command line. */
+export type ToChild = { readonly kind: 'load'; readonly options: EngineOptions } | ToEngine
 
 /** What comes back. All events of a step are one message; `closed` or `failed` is the last one. */
 export type FromEngine =

@@ -5,4 +5,8 @@ import type { EngineOptions } from './spec.ts'
 
 /* Entry of the engine's thread; see worker-host.ts. */
 assert(parentPort, 'the engine worker runs in a worker thread')
-await serveEngine(parentPort, workerData as EngineOptions)
+const port = parentPort
+await serveEngine(
+  { send: (message) => port.postMessage(message), listen: (obey) => port.on('message', obey) },
+  workerData as EngineOptions,
+)

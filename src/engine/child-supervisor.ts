@@ -1,0 +1,240 @@
+import { performance } from 'node:perf_hooks'
+import { type ErrorData, errorData, LoquentError, reviveError } from '../base/errors.ts'
+import { Ledger } from './child-ledger.ts'
+import type { Life, LifeEvents } from './child-life.ts'
+import { Restarts } from './child-restarts.ts'
+import { hangMs, Watchdog } from './child-watchdog.ts'
+import { maxWaiting, type RequestEvent } from './engine.ts'
+import type { EngineState } from './host.ts'
+import type { FromEngine, ToEngine } from './message.ts'
+import type { Link } from './message-host.ts'
+import type { EngineFacts, EngineStats, LoadProgress } from './spec.ts'
+
+/** How long an engine may take to close before it is killed. */
+const closeMs = 10_000
+/** Ticket of our own questions; those of the host count up from 0. */
+const ownTicket = -1
+
+/** Whom a supervisor tells what. */
+export interface Watcher {
+  progress(progress: LoadProgress): void
+  /** The engine is ready for the first time, or `failed` before it ever was. */
+  ready(facts: EngineFacts): void
+  failed(error: LoquentError): void
+  /** What the engine answers, as if it had been one all along. */
+  message(message: FromEngine): void
+  /** There will be no engine any more. */
+  stopped(error: LoquentError): void
+  /** Something to write into a log. */
+  notice(text: string): void
+}
+
+/**
+ * Keeps an engine process running: starts another when it dies or hangs, gives it what the dead one had, and looks like
+ * one engine that never died.
+ */
+export class Supervisor implements Link {
+  readonly ended: Promise<void>
+  readonly #launch: (on: LifeEvents) => Life
+  readonly #watcher: Watcher
+  readonly #watchdog: Watchdog
+  readonly #ledger = new Ledger()
+  readonly #restarts = new Restarts()
+  readonly #tickets = new Set<number>()
+  #life: Life | undefined
+  #facts: EngineFacts | undefined
+  #serving = false
+  #closing = false
+  #busy = true
+  /** Tokens told by engines that are dead. */
+  #earlierTokens = 0
+  /** Why the process that is ending ends, where that is known better than by its exit code. */
+  #reason: string | undefined
+  #timer: NodeJS.Timeout | undefined
+  #end: () => void = () => {}
+
+  constructor(launch: (on: LifeEvents) => Life, watcher: Watcher, hangAfterMs = hangMs) {
+    this.#launch = launch
+    this.#watcher = watcher
+    const ask = () => this.#life?.send({ kind: 'stats', ticket: ownTicket })
+    this.#watchdog = new Watchdog(ask, () => this.#kill('it hung'), hangAfterMs)
+    this.ended = new Promise((resolve) => {
+      this.#end = resolve
+    })
+    this.#start()
+  }
+
+  get state(): EngineState {
+    return this.#serving ? 'serving' : 'restarting'
+  }
+
+  hold(busy: boolean): void {
+    this.#busy = busy
+    this.#life?.hold(busy)
+    if (busy) this.#timer?.ref()
+    else this.#timer?.unref()
+  }
+
+  send(message: ToEngine): void {
+    if (message.kind === 'submit') this.#submit(message)
+    else if (message.kind === 'abort') this.#abort(message.id)
+    else if (message.kind === 'stats') this.#ask(message.ticket)
+    else this.#close()
+  }
+
+  #submit({ id, spec }: ToEngine & { kind: 'submit' }): void {
+    // As many as an engine takes into its queue: so that after a crash it takes all of them again.
+    if (this.#ledger.size >= maxWaiting) {
+      this.#tell([{ id, error: errorData(new LoquentError('engine.overloaded')) }])
+      return
+    }
+    this.#ledger.add(id, spec, performance.now())
+    this.#give()
+  }
+
+  #abort(id: number): void {
+    const inside = this.#ledger.remove(id)
+    if (inside && this.#serving) this.#life?.send({ kind: 'abort', id })
+    this.#give()
+  }
+
+  #ask(ticket: number): void {
+    this.#tickets.add(ticket)
+    if (this.#serving) this.#life?.send({ kind: 'stats', ticket })
+  }
+
+  #close(): void {
+    this.#closing = true
+    clearTimeout(this.#timer)
+    if (!this.#life) this.#end()
+    else if (!this.#serving) this.#life.kill()
+    else {
+      this.#life.send({ kind: 'close' })
+      this.#timer = setTimeout(() => this.#life?.kill(), closeMs)
+    }
+  }
+
+  #start(): void {
+    this.#reason = undefined
+    const ended = (reason: string) => this.#died(this.#reason ?? reason)
+    try {
+      this.#life = this.#launch({
+        message: (message) => this.#hear(message),
+        line: (text) => this.#watcher.notice(`engine process: ${text}`),
+        ended,
+      })
+    } catch (error) {
+      // No memory for another process, say: a death like any other.
+      ended(String(error))
+      return
+    }
+    this.#life.hold(this.#busy)
+  }
+
+  /** Gives the engine what it should have and has not. */
+  #give(): void {
+    if (!this.#serving) return
+    for (const { id, spec } of this.#ledger.due(performance.now())) this.#life?.send({ kind: 'submit', id, spec })
+    this.#watchdog.watch(this.#ledger.running)
+  }
+
+  #hear(message: FromEngine): void {
+    switch (message.kind) {
+      case 'progress':
+        if (!this.#facts) this.#watcher.progress(message.progress)
+        break
+      case 'ready':
+        this.#ready(message.facts)
+        break
+      case 'failed':
+        this.#failed(message.error)
+        break
+      case 'events':
+        this.#tell(this.#ledger.record(message.events))
+        this.#give()
+        break
+      case 'stats':
+        this.#answer(message.ticket, message.stats)
+        break
+      case 'closed':
+        this.#life?.kill()
+    }
+  }
+
+  #ready(facts: EngineFacts): void {
+    if (this.#facts && JSON.stringify(facts) !== JSON.stringify(this.#facts)) {
+      // To go on with another model would be to give other bytes.
+      this.#stop('the model on disk has changed')
+      return
+    }
+    this.#serving = true
+    if (!this.#facts) this.#watcher.ready(facts)
+    this.#facts = facts
+    this.#give()
+    for (const ticket of this.#tickets) this.#life?.send({ kind: 'stats', ticket })
+  }
+
+  #failed(data: ErrorData): void {
+    const error = reviveError(data)
+    if (!this.#facts) this.#watcher.failed(error)
+    this.#kill(error.message)
+  }
+
+  #answer(ticket: number, stats: EngineStats): void {
+    if (ticket === ownTicket) {
+      this.#watchdog.answer(stats.steps)
+      return
+    }
+    this.#tickets.delete(ticket)
+    const tokensGenerated = this.#earlierTokens + stats.tokensGenerated
+    const whole = { ...stats, tokensGenerated, restarts: this.#restarts.total }
+    this.#watcher.message({ kind: 'stats', ticket, stats: whole })
+  }
+
+  #kill(reason: string): void {
+    this.#reason = reason
+    this.#life?.kill()
+  }
+
+  #died(reason: string): void {
+    this.#serving = false
+    this.#life = undefined
+    this.#watchdog.watch(false)
+    clearTimeout(this.#timer)
+    if (this.#facts && !this.#closing) {
+      this.#restart(reason)
+      return
+    }
+    if (!this.#closing) this.#watcher.failed(new LoquentError('engine.stopped', { reason }))
+    this.#end()
+  }
+
+  #restart(reason: string): void {
+    this.#earlierTokens = this.#ledger.tokens
+    const guilty = this.#ledger.crash()
+    if (guilty.length > 0) this.#restarts.forgive()
+    const error = errorData(new LoquentError('engine.crashed', { reason }))
+    this.#tell(guilty.map((id) => ({ id, error })))
+    const wait = this.#restarts.next(performance.now())
+    if (wait === undefined) {
+      this.#stop(`it died too often, the last time of this: ${reason}`)
+      return
+    }
+    const { size } = this.#ledger
+    this.#watcher.notice(`the engine process died (${reason}); starting it again, ${size} requests wait for it`)
+    this.#timer = setTimeout(() => this.#start(), wait)
+    this.hold(this.#busy)
+  }
+
+  #stop(reason: string): void {
+    this.#closing = true
+    this.#watcher.notice(`the engine has stopped for good: ${reason}`)
+    this.#watcher.stopped(new LoquentError('engine.stopped', { reason }))
+    if (this.#life) this.#life.kill()
+    else this.#end()
+  }
+
+  #tell(events: readonly RequestEvent[]): void {
+    if (events.length > 0) this.#watcher.message({ kind: 'events', events })
+  }
+}

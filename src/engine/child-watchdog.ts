@@ -1,0 +1,43 @@
+/** An engine that has requests and finishes no step between two looks this far apart hangs. */
+export const hangMs = 300_000
+
+/** Looks after an engine while it has requests; one that is idle costs no timer. */
+export class Watchdog {
+  readonly #ask: () => void
+  readonly #hangs: () => void
+  readonly #everyMs: number
+  #timer: NodeJS.Timeout | undefined
+  #answered = true
+  #steps: number | undefined
+
+  constructor(ask: () => void, hangs: () => void, everyMs: number) {
+    this.#ask = ask
+    this.#hangs = hangs
+    this.#everyMs = everyMs
+  }
+
+  /** Whether there is something to look after. */
+  watch(running: boolean): void {
+    if (running === (this.#timer !== undefined)) return
+    clearInterval(this.#timer)
+    this.#timer = running ? setInterval(() => this.#look(), this.#everyMs).unref() : undefined
+    this.#answered = true
+    this.#steps = undefined
+  }
+
+  /** The engine has done so many steps. */
+  answer(steps: number): void {
+    this.#answered = true
+    if (this.#timer && steps === this.#steps) this.#hangs()
+    this.#steps = steps
+  }
+
+  #look(): void {
+    if (!this.#answered) {
+      this.#hangs()
+      return
+    }
+    this.#answered = false
+    this.#ask()
+  }
+}
