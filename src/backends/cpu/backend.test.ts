@@ -4,18 +4,20 @@ import { readdirSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { test as nodeTest } from 'node:test'
 import { promisify } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import { openBench } from '../conformance/bench.ts'
 import { Random } from '../conformance/random.ts'
 import { sameBytes } from '../conformance/same-bytes.ts'
 import type { Backend } from '../contract.ts'
-import { loadAddon } from './addon.ts'
 import { openCpuBackend } from './backend.ts'
 import { blockSize } from './storage.ts'
+import { findAddon } from './testing/find-addon.ts'
 
-const { isas } = loadAddon().info()
+const { addon, skip } = findAddon()
+const isas = addon?.info().isas ?? []
+const test = (name: string, body: () => Promise<void> | void) => nodeTest(name, { skip }, body)
 
 async function withBackend<T>(
   options: { threads?: number; isa?: string },

@@ -1,28 +1,17 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { LoquentError } from '../../base/errors.ts'
 import type { FormatName } from '../../tensor/format.ts'
 import { conformance } from '../conformance/conformance.ts'
 import { sameBytes } from '../conformance/same-bytes.ts'
-import { type Addon, loadAddon } from './addon.ts'
 import { openCpuBackend } from './backend.ts'
-
-/** The addon, or the reason there is none. */
-function findAddon(): Addon | string {
-  try {
-    return loadAddon()
-  } catch (error) {
-    if (error instanceof LoquentError && error.code === 'backend.unavailable') return error.message
-    throw error
-  }
-}
+import { findAddon } from './testing/find-addon.ts'
 
 const formats = ['f32', 'f16', 'bf16', 'q8_0'] as const
 const threadCounts = [1, 2, 4]
-const addon = findAddon()
+const { addon, skip } = findAddon()
 
-if (typeof addon === 'string') {
-  describe('conformance of the cpu backend', { skip: `not run: ${addon}` }, () => {
+if (!addon) {
+  describe('conformance of the cpu backend', { skip }, () => {
     test('every op on every instruction set', () => assert.fail('skipped with its suite'))
   })
 } else {

@@ -1,35 +1,51 @@
 import assert from 'node:assert/strict'
-import { after, test } from 'node:test'
+import { after, test as nodeTest } from 'node:test'
 import { createFrame, type Frame } from '../../ops/frame.ts'
 import { fieldNames, limitNames, programWords } from '../../ops/header.ts'
 import { neutralFrame, openBench } from '../conformance/bench.ts'
 import { Random } from '../conformance/random.ts'
 import { fillStep, makeWorld } from '../conformance/schedule.ts'
 import { fillSamples, smallModel, VOCABULARY } from '../conformance/small-model.ts'
-import { loadAddon } from './addon.ts'
+import type { Addon } from './addon.ts'
 import { openCpuBackend } from './backend.ts'
 import { encodeProgram } from './encode.ts'
+import { findAddon } from './testing/find-addon.ts'
+
+const { addon: built, skip } = findAddon()
+const test = (name: string, body: () => Promise<void> | void) => nodeTest(name, { skip }, body)
 
 // Straight to the addon: what native code is handed here, no backend would make.
-const addon = loadAddon()
-const device = addon.open(2, '')
-const backend = openCpuBackend({ threads: 1 })
-after(() => {
-  addon.close(device)
-  backend.close()
-})
+async function prepare(addon: Addon) {
+  const device = addon.open(2, '')
+  const backend = openCpuBackend({ threads: 1 })
+  after(() => {
+    addon.close(device)
+    backend.close()
+  })
+  const bench = await openBench(backend, new Random(5), {
+    limits: {
+      tokens: total,
+      samples: total,
+      sequences: 2,
+      context: 48,
+      blocks: 8,
+      vocabulary: VOCABULARY,
+      topTokens: 4,
+    },
+    build: (b) => smallModel(b, total, 'q8_0'),
+  })
+  const { program } = bench
+  const arenas = [program.arenas.weights, program.arenas.activations, program.arenas.cache].map(
+    (bytes) => addon.reserve(device, Math.ceil(bytes / 64) * 64).handle,
+  ) as [never, never, never]
+  const compile = (w: Int32Array) => addon.compile(device, w, ...arenas)
+  return { addon, device, bench, program, words: encodeProgram(program), compile }
+}
 
 const total = 24
-const bench = await openBench(backend, new Random(5), {
-  limits: { tokens: total, samples: total, sequences: 2, context: 48, blocks: 8, vocabulary: VOCABULARY, topTokens: 4 },
-  build: (b) => smallModel(b, total, 'q8_0'),
-})
-const { program } = bench
-const words = encodeProgram(program)
-const arenas = [program.arenas.weights, program.arenas.activations, program.arenas.cache].map(
-  (bytes) => addon.reserve(device, Math.ceil(bytes / 64) * 64).handle,
-) as [never, never, never]
-const compile = (w: Int32Array) => addon.compile(device, w, ...arenas)
+// Without an addon every test is skipped, and nothing of this is looked at.
+const ready = built && (await prepare(built))
+const { addon, device, bench, program, words, compile } = ready ?? ({} as Awaited<ReturnType<typeof prepare>>)
 
 function filledFrame(): Frame {
   const frame = neutralFrame(program.limits)
