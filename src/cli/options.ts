@@ -176,6 +176,21 @@ export const serveOptions: readonly OptionRow[] = [
     fallback: 2_000_000,
     parse: integer(1),
   },
+  {
+    flags: '--max-client-batch-size <n>',
+    env: 'MAX_CLIENT_BATCH_SIZE',
+    doc: 'most prompts in one request',
+    fallback: 4,
+    parse: integer(1),
+  },
+  { flags: '--api-key <key...>', env: 'API_KEY', doc: 'keys, one of which a request that generates must carry' },
+  {
+    flags: '--strict [bool]',
+    env: 'LOQUENT_STRICT',
+    doc: 'refuse request fields nobody knows (they are ignored and named in a header otherwise)',
+    fallback: false,
+    parse: boolean,
+  },
   { flags: '--cors-allow-origin <origin...>', env: 'CORS_ALLOW_ORIGIN', doc: 'origins allowed (default: any)' },
   { flags: '--json-output [bool]', env: 'JSON_OUTPUT', doc: 'log lines as JSON', fallback: false, parse: boolean },
   {

@@ -13,6 +13,9 @@ interface ServeFlags extends ModelFlags {
   readonly maxTopNTokens: number
   readonly payloadLimit: number
   readonly corsAllowOrigin?: readonly string[]
+  readonly maxClientBatchSize: number
+  readonly apiKey?: readonly string[]
+  readonly strict: boolean
   readonly jsonOutput: boolean
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent'
 }
@@ -21,9 +24,10 @@ interface ServeFlags extends ModelFlags {
 export async function serve(flags: ServeFlags): Promise<void> {
   const llm = await loadModel(flags)
   const { hostname, port, maxConcurrentRequests, maxBestOf, maxStopSequences, maxTopNTokens } = flags
-  const { payloadLimit, corsAllowOrigin = [], jsonOutput, logLevel } = flags
-  const limits = { maxConcurrentRequests, maxBestOf, maxStopSequences, maxTopNTokens, payloadLimit }
-  const app = await listen(llm, { version, hostname, port, ...limits, corsAllowOrigin, jsonOutput, logLevel })
+  const { payloadLimit, maxClientBatchSize, corsAllowOrigin = [], jsonOutput, logLevel } = flags
+  const limits = { maxConcurrentRequests, maxBestOf, maxStopSequences, maxTopNTokens, payloadLimit, maxClientBatchSize }
+  const access = { corsAllowOrigin, apiKeys: flags.apiKey ?? [], strict: flags.strict }
+  const app = await listen(llm, { version, hostname, port, ...limits, ...access, jsonOutput, logLevel })
   const address = app.server.address() as AddressInfo
   const { modelId, architecture, backend, dtype } = llm.info
   app.log.info({ model: modelId, architecture, backend, dtype }, `serving on http://${address.address}:${address.port}`)

@@ -238,9 +238,10 @@ function taggedReader(shape: Shape): ReadValue {
       from.skip()
     })
     const end = from.offset
-    for (const key of ['type', 'value']) if (!offsets.has(key)) broken(`missing field \`${key}\``, from)
+    if (!offsets.has('type')) broken('missing field `type`', from)
     from.seek(offsets.get('type')!)
     const type = at(from, 'type', () => readVariant(from, variants, shape.title!)) as string
+    if (!offsets.has('value')) broken('missing field `value`', from)
     from.seek(offsets.get('value')!)
     const value = at(from, 'value', variants.get(type)!)
     from.seek(end)
