@@ -16,6 +16,7 @@ const table = {
   'template.failed': (f: Facts) => `${f['reason']}`,
   'request.invalid': (f: Facts) => `${f['reason']}`,
   'request.aborted': () => 'the request was cancelled',
+  'request.expired': () => 'the time allowed for the request was over before its next token',
   'engine.overloaded': () => 'Model is overloaded',
   'engine.memory': (f: Facts) => `not enough memory: ${f['reason']}`,
   'engine.row_failed': (f: Facts) => `generation failed: ${f['reason']}`,

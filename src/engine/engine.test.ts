@@ -3,6 +3,8 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import type { Backend } from '../backends/contract.ts'
+import { openBackend } from '../backends/select.ts'
 import { Engine, maxWaiting } from './engine.ts'
 import type { Runner } from './runner.ts'
 import { createScheduler } from './scheduler.ts'
@@ -75,6 +77,43 @@ for (const backend of backends) {
     assert.deepEqual(answers, (await run([])).answers)
     assert(answers.every((a) => a.reason))
   })
+
+  test(`${backend}: a request that breaks the step fails alone, and the others say the same bytes`, async () => {
+    const poison = 77
+    const open: typeof openBackend = (options) => {
+      const opened = openBackend(options)
+      const whole = opened.backend.run.bind(opened.backend)
+      const run: Backend['run'] = async (plan, frame) => {
+        const stats = await whole(plan, frame)
+        // What was computed is thrown away; what it wrote into the cache stays.
+        if (frame.tokenIds.subarray(0, frame.counts[0]).includes(poison)) throw new Error('the device fell off')
+        return stats
+      }
+      Object.assign(opened.backend, { run })
+      return opened
+    }
+    const specs = variousSpecs(8).map((s) => ({ ...s, promptIds: s.promptIds.map((id) => (id === poison ? 1 : id)) }))
+    const run = (bad: readonly GenerateSpec[]) =>
+      withEngine(
+        { backend, maxBatchTotalTokens: 256, maxBatchPrefillTokens: 32 },
+        async (engine, { ended }) => {
+          for (const [id, spec] of specs.entries()) {
+            engine.submit(id, spec)
+            if (bad[id]) engine.submit(100 + id, bad[id])
+          }
+          const failed = await ended(bad.map((_, i) => 100 + i))
+          const answers = await ended(specs.map((_, i) => i))
+          assert.equal(engine.stats().requests.failed, failed.filter((f) => f.error).length)
+          return { failed: failed.map((f) => f.error), answers }
+        },
+        open,
+      )
+    const bad = [specOf({ promptIds: [poison] }), specOf({ promptIds: mixed(5, 70).with(60, poison) })]
+    const { failed, answers } = await run(bad)
+    assert.deepEqual(failed, ['backend.failed', 'backend.failed'])
+    assert.deepEqual(answers, (await run([])).answers)
+    assert(answers.some((a) => a.reason))
+  })
 }
 
 const scratch = mkdtempSync(join(tmpdir(), 'loquent-engine-'))
@@ -104,6 +143,28 @@ test('an abort frees the blocks at once, wherever the request is', async () => {
     await ended([1, 2])
     assert.deepEqual([engine.stats().running, engine.stats().blocks.held], [0, 0])
     assert(answers.get(0)!.tokens.length < 60 && !answers.has(3))
+  })
+})
+
+test('a thousand requests that leave at random moments leave nothing behind, and are counted', async () => {
+  await withEngine({ backend: backends.at(-1)!, maxBatchTotalTokens: 512 }, async (engine, { answers }) => {
+    const random = randomOf(7)
+    const specs = variousSpecs(40)
+    const total = 1000
+    for (let id = 0; id < total; id++) {
+      engine.submit(id, specs[id % specs.length])
+      if (random(4) === 0) await new Promise(setImmediate)
+      engine.abort(random(id + 1))
+    }
+    for (let id = 0; id < total; id++) engine.abort(id)
+    assert.equal(engine.stats().blocks.held, 0)
+    while (engine.stats().cancels.count < engine.stats().requests.aborted) await new Promise(setImmediate)
+    const { requests, running, waiting, cancels } = engine.stats()
+    const { submitted, finished, aborted, failed } = requests
+    assert.deepEqual([submitted, running, waiting, failed], [total, 0, 0, 0])
+    assert.equal(finished + aborted, total)
+    assert.equal([...answers.values()].filter((a) => a.reason).length, finished)
+    assert.equal(cancels.count, aborted)
   })
 })
 
@@ -163,21 +224,67 @@ function failingEngine(heard: Listener, fails: (step: number) => boolean, millis
   return new Engine({ ...facts, eosIds: [] }, runner, createScheduler(limits), heard.emit)
 }
 
-test('a step that fails ends the requests in it, and the others go on', async () => {
+test('a step that fails once is run again, and costs nobody anything', async () => {
   const heard = listener()
   const engine = failingEngine(heard, (step) => step === 1)
   for (const id of [0, 1, 2, 3]) engine.submit(id, specOf({ maxNewTokens: 3 }))
   const answers = await heard.ended([0, 1, 2, 3])
   assert.deepEqual(
     answers.map((a) => [a.tokens.length, a.error ?? a.reason]),
+    Array(4).fill([3, 'length']),
+  )
+  await engine.close()
+})
+
+test('a backend that fails in every step ends what it was given, and nothing else', async () => {
+  const heard = listener()
+  const engine = failingEngine(heard, (step) => step < 3)
+  for (const id of [0, 1, 2, 3]) engine.submit(id, specOf({ maxNewTokens: 3 }))
+  const answers = await heard.ended([0, 1, 2, 3])
+  assert.deepEqual(
+    answers.map((a) => [a.tokens.length, a.error ?? a.reason]),
     [
-      [1, 'backend.failed'],
-      [1, 'backend.failed'],
+      [0, 'backend.failed'],
+      [0, 'backend.failed'],
       [3, 'length'],
       [3, 'length'],
     ],
   )
   assert.equal(engine.stats().blocks.held, 0)
+  await engine.close()
+})
+
+test('an abort is counted when the step that still writes to its blocks is over', async () => {
+  const heard = listener()
+  const engine = failingEngine(heard, () => false, 10)
+  for (const id of [0, 1, 2]) engine.submit(id, specOf({ maxNewTokens: 50 }))
+  while (!heard.answers.has(0)) await new Promise(setImmediate)
+  engine.abort(0)
+  engine.abort(2)
+  engine.abort(2)
+  assert.deepEqual([engine.stats().cancels.count, engine.stats().cancels.longest], [1, 0])
+  await new Promise((resolve) => setTimeout(resolve, 30))
+  const { cancels, requests, running, waiting } = engine.stats()
+  assert(cancels.count === 2 && cancels.longest > 5 && cancels.longest < 1000, `freed after ${cancels.longest} ms`)
+  assert.deepEqual(requests, { submitted: 3, refused: 0, finished: 0, aborted: 2, failed: 0 })
+  assert.deepEqual([running, waiting], [1, 0])
+  await engine.close()
+  assert.equal(engine.stats().requests.failed, 1)
+})
+
+test('time that is used up ends a request with its next token, or with an error where there is none', async () => {
+  const heard = listener()
+  const engine = failingEngine(heard, () => false, 10)
+  for (const id of [0, 1, 2]) engine.submit(id, specOf({ maxNewTokens: 50, maxTimeMs: 35 }))
+  const [first, second, third] = await heard.ended([0, 1, 2])
+  assert.deepEqual([first.reason, second.reason, third.error], ['length', 'length', 'request.expired'])
+  assert(first.tokens.length > 0 && first.tokens.length < 10, `${first.tokens.length} tokens`)
+  // In the middle of a prompt.
+  engine.submit(3, specOf({ promptIds: mixed(3, 60), maxNewTokens: 1, maxTimeMs: 15 }))
+  assert.equal((await heard.ended([3]))[0].error, 'request.expired')
+  const { requests, blocks } = engine.stats()
+  assert.deepEqual(requests, { submitted: 4, refused: 0, finished: 2, aborted: 0, failed: 2 })
+  assert.equal(blocks.held, 0)
   await engine.close()
 })
 

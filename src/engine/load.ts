@@ -34,10 +34,15 @@ const wantedFormats: Readonly<Record<NonNullable<EngineOptions['dtype']>, Format
  * Loads a model into an engine: checkpoint, graph, program, memory, weights. Everything it will ever need is reserved
  * before the weights are read; what does not fit is refused with `engine.memory`. Nothing stays open after a failure.
  */
-export async function loadEngine(options: EngineOptions, emit: EmitEvents, report: Report): Promise<Engine> {
+export async function loadEngine(
+  options: EngineOptions,
+  emit: EmitEvents,
+  report: Report,
+  open: typeof openBackend = openBackend,
+): Promise<Engine> {
   report({ stage: 'open', fraction: 0 })
   const { backend: name = 'auto', threads, isa, verify } = options
-  const { backend, notice } = openBackend({
+  const { backend, notice } = open({
     backend: name,
     ...(threads ? { threads } : {}),
     ...(isa ? { isa } : {}),

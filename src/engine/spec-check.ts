@@ -39,6 +39,7 @@ export function checkSpec(spec: GenerateSpec, facts: Pick<EngineFacts, 'vocabula
   const top: Rule = [(x) => Number.isInteger(x) && x >= 0 && x <= facts.maxTopTokens, `at most ${facts.maxTopTokens}`]
   check('topTokens', spec.topTokens, top)
   check('priority', spec.priority ?? 0, priority)
+  check('maxTimeMs', spec.maxTimeMs ?? 1, positive)
   check('maxNewTokens', spec.maxNewTokens, [Number.isInteger, 'an integer'])
   const done = spec.generatedIds?.length ?? 0
   check('generatedIds', done, [(x) => x === 0 || x < spec.maxNewTokens, 'fewer than maxNewTokens'])

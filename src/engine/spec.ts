@@ -29,6 +29,11 @@ export interface GenerateSpec {
   readonly salt?: string
   /** A head start over other requests, from -10 to 10, 0 when absent; see `stepsPerPriority`. */
   readonly priority?: number
+  /**
+   * Milliseconds the request may take, from its arrival. The first token after them is its last, with `length`; where
+   * none comes in the step after them (it waits, or its prompt is being computed) it fails with `request.expired`.
+   */
+  readonly maxTimeMs?: number
 }
 
 export interface ScoredToken {
@@ -80,6 +85,29 @@ export interface PrefixCounts {
   readonly reused: number
 }
 
+/** Requests since the start: submitted = finished + aborted + failed + those that run and wait now. */
+export interface RequestCounts {
+  readonly submitted: number
+  /** Not taken at all: malformed, too long, or too many of them. */
+  readonly refused: number
+  readonly finished: number
+  readonly aborted: number
+  readonly failed: number
+}
+
+/** Milliseconds from an abort until what the request held could be given to others: at most to the end of a step. */
+export interface CancelTimes {
+  readonly count: number
+  readonly total: number
+  readonly longest: number
+}
+
+/** Milliseconds that steps took in the backend, and that lay between steps which followed each other. */
+export interface StepTimes {
+  readonly running: number
+  readonly between: number
+}
+
 export interface EngineStats {
   readonly waiting: number
   readonly running: number
@@ -89,6 +117,9 @@ export interface EngineStats {
   readonly blocks: BlockCounts
   /** Tokens of requests that started (or started again), and how many of them were found computed. */
   readonly prefix: PrefixCounts
+  readonly requests: RequestCounts
+  readonly cancels: CancelTimes
+  readonly times: StepTimes
   /** Of the engine that runs now, as are the counts above. */
   readonly steps: number
   readonly tokensGenerated: number

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { openBackend } from '../../backends/select.ts'
 import type { Engine, RequestEvent } from '../engine.ts'
 import { loadEngine } from '../load.ts'
 import type { EngineOptions, Timings, TokenEvents } from '../spec.ts'
@@ -47,9 +48,10 @@ export type Listener = ReturnType<typeof listener>
 export async function withEngine<T>(
   options: Partial<EngineOptions>,
   use: (engine: Engine, heard: Listener) => Promise<T>,
+  open?: typeof openBackend,
 ): Promise<T> {
   const heard = listener()
-  const engine = await loadEngine({ model: tinyModel, ...options }, heard.emit, () => {})
+  const engine = await loadEngine({ model: tinyModel, ...options }, heard.emit, () => {}, open)
   try {
     return await use(engine, heard)
   } finally {
