@@ -15,12 +15,28 @@ export interface Done {
  * A body refused before it was a request (400, 413, 415, 422 as text) is not told, nor is a probe.
  */
 export interface Observer {
+  /** Generations begin: at the door, before they are admitted or checked. */
+  began(generations: number): void
   done(request: FastifyRequest, done: Done): void
   failed(request: FastifyRequest, error: unknown): void
 }
 
 /** One line a generation. */
 export const logObserver: Observer = {
+  began: () => {},
   done: (request, { generation, totalMs }) => logGenerated(request, generation, totalMs),
   failed: logFailure,
 }
+
+/** Tells all of them, in this order. */
+export const observers = (...all: readonly Observer[]): Observer => ({
+  began: (generations) => {
+    for (const one of all) one.began(generations)
+  },
+  done: (request, done) => {
+    for (const one of all) one.done(request, done)
+  },
+  failed: (request, error) => {
+    for (const one of all) one.failed(request, error)
+  },
+})

@@ -9,6 +9,7 @@ import {
 } from 'fastify'
 import { LoquentError } from '../base/errors.ts'
 import type { LLM } from '../library/types.ts'
+import { Metrics } from '../telemetry/metrics.ts'
 import { Admission } from './admission.ts'
 import { apiKeyGate, type Gate, requireKey } from './api-key.ts'
 import { BodyRejection, tooLarge, wrongMediaType } from './body.ts'
@@ -19,11 +20,13 @@ import { answerOf } from './errors.ts'
 import { Health } from './health.ts'
 import { sendJson } from './json-reply.ts'
 import { createLogger, type LogSink } from './log.ts'
+import { metricsObserver, metricsRoute } from './metrics.ts'
 import { openaiRoutes } from './openai/routes.ts'
 import { type ServeOptions, type ServeSettings, settingsOf } from './options.ts'
-import { logObserver } from './outcome.ts'
+import { logObserver, type Observer, observers } from './outcome.ts'
 import type { Context } from './tgi/context.ts'
 import { tgiRoutes } from './tgi/routes.ts'
+import { uiRoute } from './ui.ts'
 
 /** Longest time a request, body included, may take to arrive. */
 const REQUEST_TIMEOUT_MS = 300_000
@@ -48,7 +51,8 @@ export function createServer(llm: LLM, options: ServeOptions = {}, sink?: LogSin
   app.server.maxConnections = MAX_CONNECTIONS
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
-  const context = contextOf(llm, settings)
+  const metrics = new Metrics(llm.info, () => llm.stats())
+  const context = contextOf(llm, settings, observers(logObserver, metricsObserver(metrics)))
   app.addHook('onRequest', cors(settings.corsAllowOrigin))
   const gate = apiKeyGate(settings.apiKeys)
   app.addHook('onRequest', requireKey(gate))
@@ -59,6 +63,8 @@ export function createServer(llm: LLM, options: ServeOptions = {}, sink?: LogSin
   tgiRoutes(app, context)
   openaiRoutes(app, context)
   cloudRoutes(app, context)
+  metricsRoute(app, metrics)
+  uiRoute(app)
   return app
 }
 
@@ -70,12 +76,12 @@ export async function listen(llm: LLM, options: ServeOptions = {}, sink?: LogSin
   return app
 }
 
-const contextOf = (llm: LLM, settings: ServeSettings): Context => ({
+const contextOf = (llm: LLM, settings: ServeSettings, observer: Observer): Context => ({
   llm,
   settings,
   limits: { ...settings, maxInputTokens: llm.info.maxInputTokens },
   admission: new Admission(settings.maxConcurrentRequests),
-  observer: logObserver,
+  observer,
 })
 
 function healthRoutes(app: FastifyInstance, health: Health): void {

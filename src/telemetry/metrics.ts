@@ -38,8 +38,8 @@ export interface EngineReading {
 export interface MetricsLimits {
   readonly maxInputTokens: number
   readonly maxTotalTokens: number
-  /** Tokens of a KV block, to tell blocks as tokens. */
-  readonly blockTokens: number
+  /** Tokens of a KV block, to tell blocks as tokens; 0 where it is not known. */
+  readonly blockTokens?: number
 }
 
 /**
@@ -118,7 +118,7 @@ export class Metrics {
     const r = await this.#read()
     this.#queueSize.set(r.waiting)
     this.#batchSize.set(r.running)
-    this.#batchTokens.set(r.blocks.held * this.#limits.blockTokens)
+    this.#batchTokens.set(r.blocks.held * (this.#limits.blockTokens ?? 0))
     for (const state of ['free', 'held', 'cached', 'total'] as const) this.#blocks.set({ state }, r.blocks[state])
     this.#prefix.set({ kind: 'all' }, r.prefix.tokens)
     this.#prefix.set({ kind: 'reused' }, r.prefix.reused)

@@ -28,6 +28,7 @@ export async function* tokensOf(
   signal: AbortSignal,
 ): AsyncGenerator<StreamEvent, void, void> {
   const start = performance.now()
+  observer.began(1)
   const release = admission.take()
   try {
     checkRequest(job, limits)
@@ -57,6 +58,7 @@ export async function runAll(
   signal: AbortSignal,
 ): Promise<readonly Done[]> {
   const start = performance.now()
+  observer.began(jobs.length)
   const release = admission.take(jobs.length)
   try {
     for (const job of jobs) checkRequest(job, limits)
