@@ -20,7 +20,7 @@ export interface ModelFlags extends HubFlags {
 }
 
 /** Loads the model that the flags name, showing progress on stderr. */
-export async function loadModel(flags: ModelFlags): Promise<LLM> {
+export async function loadModel(flags: ModelFlags, more: LoadOptions = {}): Promise<LLM> {
   const { modelId, ropeScaling, ropeFactor, revision, huggingfaceHubCache, ...rest } = flags
   const stretched = ropeScaling !== undefined || ropeFactor !== undefined
   const rope = stretched && { ropeScaling: { type: ropeScaling ?? 'linear', factor: ropeFactor ?? 1 } as const }
@@ -31,6 +31,7 @@ export async function loadModel(flags: ModelFlags): Promise<LLM> {
     ...(revision && { revision }),
     hub,
     onProgress: showProgress(process.stderr),
+    ...more,
   }
   const llm = await load(modelId, options)
   if (llm.info.notice) process.stderr.write(`loquent: ${llm.info.notice}\n`)

@@ -20,14 +20,19 @@ interface ServeFlags extends ModelFlags {
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent'
 }
 
-/** `loquent serve`: loads the model, then listens; SIGINT and SIGTERM let what is open finish. */
+/**
+ * `loquent serve`: loads the model, then listens; SIGINT and SIGTERM let what is open finish. The engine has a process
+ * of its own, so that what brings it down takes no connection with it.
+ */
 export async function serve(flags: ServeFlags): Promise<void> {
-  const llm = await loadModel(flags)
+  let notice = (text: string): void => void process.stderr.write(`loquent: ${text}\n`)
+  const llm = await loadModel(flags, { engine: 'process', onNotice: (text) => notice(text) })
   const { hostname, port, maxConcurrentRequests, maxBestOf, maxStopSequences, maxTopNTokens } = flags
   const { payloadLimit, maxClientBatchSize, corsAllowOrigin = [], jsonOutput, logLevel } = flags
   const limits = { maxConcurrentRequests, maxBestOf, maxStopSequences, maxTopNTokens, payloadLimit, maxClientBatchSize }
   const access = { corsAllowOrigin, apiKeys: flags.apiKey ?? [], strict: flags.strict }
   const app = await listen(llm, { version, hostname, port, ...limits, ...access, jsonOutput, logLevel })
+  notice = (text) => app.log.warn(text)
   const address = app.server.address() as AddressInfo
   const { modelId, architecture, backend, dtype } = llm.info
   app.log.info({ model: modelId, architecture, backend, dtype }, `serving on http://${address.address}:${address.port}`)

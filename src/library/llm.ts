@@ -86,6 +86,10 @@ export class LoadedModel implements LLM {
     })
   }
 
+  get state() {
+    return this.#host.state
+  }
+
   stats() {
     return this.#host.stats()
   }

@@ -1,5 +1,8 @@
 import { existsSync } from 'node:fs'
 import { basename } from 'node:path'
+import { fail } from '../base/errors.ts'
+import { startChildHost } from '../engine/child-host.ts'
+import type { EngineHost } from '../engine/host.ts'
 import type { EngineOptions } from '../engine/spec.ts'
 import { startWorkerHost } from '../engine/worker-host.ts'
 import { downloadModel, type Snapshot } from '../hub/download.ts'
@@ -12,7 +15,8 @@ import { LoadedModel } from './llm.ts'
 import type { LLM, LoadOptions, ModelInfo } from './types.ts'
 
 /**
- * Loads a model into an engine of this process (on a worker thread) and gives it to you ready to run.
+ * Loads a model into an engine (on a worker thread of this process, unless `options.engine` says otherwise) and gives it
+ * to you ready to run.
  *
  * @param model directory of a Hugging Face checkpoint (config.json, *.safetensors, tokenizer.json) or a GGUF file, or
  *   the id of a model on the Hugging Face hub, where there is no such path; the embedded loquent-tiny when absent
@@ -20,10 +24,10 @@ import type { LLM, LoadOptions, ModelInfo } from './types.ts'
  *   `hub.not_found`, `hub.denied`, `hub.unreachable`, ...
  */
 export async function load(model: string = embeddedModel, options: LoadOptions = {}): Promise<LLM> {
-  const { onProgress, tokenizerConfigPath, revision, hub, ...engine } = options
+  const { tokenizerConfigPath, revision, hub, ...rest } = options
   const found = await findModel(model, { ...hub, ...(revision !== undefined && { revision }) })
   const text = await openText(found.path, tokenizerConfigPath)
-  const host = await startWorkerHost({ ...engine, model: found.path } satisfies EngineOptions, onProgress)
+  const host = await startHost(found.path, rest)
   const { architecture, backend, dtype, vocabulary, maxTotalTokens, maxTopTokens, notice } = host.facts
   const info: ModelInfo = {
     modelId: model === embeddedModel ? basename(model) : model,
@@ -39,6 +43,14 @@ export async function load(model: string = embeddedModel, options: LoadOptions =
     ...(notice !== undefined && { notice }),
   }
   return new LoadedModel(host, text, info)
+}
+
+function startHost(model: string, options: Omit<LoadOptions, 'tokenizerConfigPath' | 'hub'>): Promise<EngineHost> {
+  const { engine = 'worker', onProgress, onNotice, ...rest } = options
+  const engineOptions = { ...rest, model } satisfies EngineOptions
+  if (engine === 'worker') return startWorkerHost(engineOptions, onProgress)
+  if (engine !== 'process') fail('option.invalid', { name: 'engine', reason: `${engine} is not known` })
+  return startChildHost(engineOptions, onProgress, onNotice && { onNotice })
 }
 
 /** Where the files of `model` are: a path is taken as it is; what is no path, and could be an id, is one. */

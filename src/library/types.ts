@@ -1,7 +1,15 @@
+import type { EngineState } from '../engine/host.ts'
 import type { EngineOptions, EngineStats, LoadProgress, Timings } from '../engine/spec.ts'
 import type { HubOptions } from '../hub/options.ts'
 
 export interface LoadOptions extends Omit<EngineOptions, 'model'> {
+  /**
+   * Where the engine runs: on a thread of this process (the default), or in a process of its own. When that one dies it
+   * is started again, and its requests go on with the same bytes.
+   */
+  readonly engine?: 'worker' | 'process'
+  /** Told what happens to the engine's process, and what it writes: lines for a log. */
+  readonly onNotice?: (text: string) => void
   readonly onProgress?: (progress: LoadProgress) => void
   /** Of a model on the hub: branch, tag, pull request (`refs/pr/1`) or commit; default `main`. */
   readonly revision?: string
@@ -136,6 +144,8 @@ export interface LLM {
   /** Text of ids, special tokens included. */
   decode(ids: readonly number[]): string
   tokenize(prompt: string, addSpecialTokens?: boolean): Promise<readonly TokenSpan[]>
+  /** `restarting`: requests wait for the engine, and go on. `stopped`: for good. */
+  readonly state: EngineState
   stats(): Promise<EngineStats>
   close(): Promise<void>
 }

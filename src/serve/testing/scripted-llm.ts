@@ -1,5 +1,6 @@
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { fail } from '../../base/errors.ts'
+import type { EngineState } from '../../engine/host.ts'
 import type { EngineStats } from '../../engine/spec.ts'
 import type {
   ChatMessage,
@@ -33,6 +34,7 @@ export class ScriptedLLM implements LLM {
     maxTopTokens: 5,
     hasChatTemplate: false,
   }
+  state: EngineState = 'serving'
   readonly calls: { readonly prompt: Prompt; readonly options: GenerateOptions }[] = []
   /** Requests under way, requests cut short by their signal, tokens given. */
   running = 0
