@@ -1,7 +1,11 @@
 import { Counter, Gauge, Histogram, Registry, Summary } from 'prom-client'
 
 /** Bounds of every histogram whose name ends with `duration`, in seconds: 0.0001 multiplied by 1.5 again and again. */
-export const durationBounds: readonly number[] = Array.from({ length: 35 }, (_, i) => 0.0001 * 1.5 ** (i + 1))
+export const durationBounds: readonly number[] = (() => {
+  const bounds: number[] = []
+  for (let bound = 0.0001 * 1.5; bounds.length < 35; bound *= 1.5) bounds.push(bound)
+  return bounds
+})()
 
 const SUMMARY_WINDOW_SECONDS = 60
 const SUMMARY_BUCKETS = 3
