@@ -22,6 +22,7 @@ import { sendJson } from './json-reply.ts'
 import { createLogger, type LogSink } from './log.ts'
 import { metricsObserver, metricsRoute } from './metrics.ts'
 import { openaiRoutes } from './openai/routes.ts'
+import { docsRoutes } from './openapi/routes.ts'
 import { type ServeOptions, type ServeSettings, settingsOf } from './options.ts'
 import { logObserver, type Observer, observers } from './outcome.ts'
 import type { Context } from './tgi/context.ts'
@@ -63,6 +64,7 @@ export function createServer(llm: LLM, options: ServeOptions = {}, sink?: LogSin
   tgiRoutes(app, context)
   openaiRoutes(app, context)
   cloudRoutes(app, context)
+  docsRoutes(app, settings)
   metricsRoute(app, metrics)
   uiRoute(app)
   return app
