@@ -100,7 +100,11 @@ export class Cursor {
 
   /** A u64 length and as many bytes of UTF-8. */
   string(what: string, mostBytes: number): string {
-    const length = this.size(`length of ${what}`, mostBytes)
+    return this.utf8(what, this.size(`length of ${what}`, mostBytes))
+  }
+
+  /** `length` bytes of UTF-8. */
+  utf8(what: string, length: number): string {
     const at = this.#take(length)
     const text = this.#window.toString('utf8', at, at + length)
     // Only text with replacement characters can have been bad, and looking for one is cheaper than checking each string.
@@ -108,6 +112,12 @@ export class Cursor {
       this.fail(`${what} is not UTF-8`, this.#offset - length)
     }
     return text
+  }
+
+  /** The next `length` bytes, for a record of fixed places. */
+  view(length: number): DataView {
+    const at = this.#take(length)
+    return new DataView(this.#window.buffer, this.#window.byteOffset + at, length)
   }
 
   /** Place in the window of the next `length` bytes, which are then passed. */

@@ -12,12 +12,19 @@ const jsonLimits = { depth: 64, values: 2 ** 20 }
 
 const wholeFile = 'model.safetensors'
 const indexFile = 'model.safetensors.index.json'
+const kinds = [
+  // Adapters belong to another model, and Mistral's `consolidated` files repeat the others with names of their own.
+  { kind: 'safetensors', whole: wholeFile, end: '.safetensors', others: /^(adapter_|consolidated)/ },
+  // Other `.bin` files are the state of a training.
+  { kind: 'torch', whole: 'pytorch_model.bin', end: '.bin', others: /^(?!pytorch_model)/ },
+] as const
 
 /** Which tensor is in which file of the directory. */
 export type WeightMap = ReadonlyMap<string, string>
 
-export interface SafetensorsModel {
-  readonly kind: 'safetensors'
+/** Files of one kind that hold a model together: safetensors, or those of PyTorch. */
+export interface SplitModel {
+  readonly kind: 'safetensors' | 'torch'
   /** Names of files in the directory. */
   readonly files: readonly string[]
   readonly index?: WeightMap
@@ -29,24 +36,26 @@ export interface GgufModel {
   readonly file: string
 }
 
-/** Finds the weights in a directory: one file, an index and its shards, any safetensors files, or one GGUF file. */
-export function listModel(path: string): SafetensorsModel | GgufModel {
+/** Finds the weights in a directory: one file, an index and its shards, any safetensors or PyTorch files, or one GGUF file. */
+export function listModel(path: string): SplitModel | GgufModel {
   const names = readdirSync(path).sort()
-  if (names.includes(wholeFile)) return { kind: 'safetensors', files: [wholeFile] }
-  if (names.includes(indexFile)) {
-    const index = readIndex(path)
-    const files = [...new Set(index.values())]
-    const absent = files.find((file) => !names.includes(file))
-    if (absent !== undefined)
-      fail('weights.missing', { where: path, what: `${indexFile} names ${absent}, which is not there` })
-    return { kind: 'safetensors', files, index }
+  for (const { kind, whole, end, others } of kinds) {
+    if (names.includes(whole)) return { kind, files: [whole] }
+    if (names.includes(`${whole}.index.json`)) return { kind, ...listShards(path, `${whole}.index.json`, end, names) }
+    const files = names.filter((name) => name.endsWith(end) && !others.test(name))
+    if (files.length > 0) return { kind, files }
   }
-  const files = names.filter(isWeights)
-  return files.length > 0 ? { kind: 'safetensors', files } : listGguf(path, names)
+  return listGguf(path, names)
 }
 
-/** Adapters belong to another model, and Mistral's `consolidated` files repeat the others with names of their own. */
-const isWeights = (name: string) => name.endsWith('.safetensors') && !/^(adapter_|consolidated)/.test(name)
+function listShards(path: string, indexFile: string, end: string, names: readonly string[]) {
+  const index = readIndex(path, indexFile, end)
+  const files = [...new Set(index.values())]
+  const absent = files.find((file) => !names.includes(file))
+  if (absent !== undefined)
+    fail('weights.missing', { where: path, what: `${indexFile} names ${absent}, which is not there` })
+  return { files, index }
+}
 
 function listGguf(path: string, names: readonly string[]): GgufModel {
   const files = names.filter((name) => name.endsWith('.gguf'))
@@ -62,7 +71,7 @@ function listGguf(path: string, names: readonly string[]): GgufModel {
   })
 }
 
-function readIndex(path: string): WeightMap {
+function readIndex(path: string, indexFile: string, end: string): WeightMap {
   const file = join(path, indexFile)
   const malformed = (reason: string): never => fail('weights.malformed', { file, reason })
   const index = readJsonFile(file, maxIndexBytes, malformed)
@@ -73,7 +82,7 @@ function readIndex(path: string): WeightMap {
   for (const [tensor, shard] of entries) {
     if (tensor.length > maxNameLength) malformed(`weight_map has a name of ${tensor.length} characters`)
     // A name with a directory in it would reach outside the model.
-    if (typeof shard !== 'string' || !/^[^/\\\0]+\.safetensors$/.test(shard))
+    if (typeof shard !== 'string' || !/^[^/\\\0]+$/.test(shard) || !shard.endsWith(end))
       malformed(`weight_map places ${tensor} in no file`)
   }
   return new Map(entries as [string, string][])

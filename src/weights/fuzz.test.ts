@@ -10,6 +10,7 @@ import { ggufConfig } from './gguf-config.ts'
 import { parseSafetensors } from './safetensors.ts'
 import { GgufWriter, safetensorsBytes } from './sample.ts'
 import { storedBytes } from './stored.ts'
+import { parseTorch } from './torch.ts'
 
 /** One thing done to a file; `at` is a place as a part of its length, so that it fits files of any size. */
 type Damage =
@@ -156,6 +157,18 @@ test('a damaged GGUF file is refused, or read within its bounds', () => {
       const parsed = parseGguf(file)
       checkTensors(parsed.tensors)
       survives(() => ggufConfig(parsed.metadata, new Map(parsed.tensors.map((tensor) => [tensor.name, tensor]))))
+    },
+  )
+})
+
+test('a damaged PyTorch file is refused, or read within its bounds', () => {
+  const samples = ['archive.bin', 'legacy.bin'].map((name) => readFileSync(new URL(`torch/${name}`, goldens)))
+  fuzz(
+    samples.map((bytes) => [bytes, bytes.length]),
+    (file) => {
+      const { tensors, others } = parseTorch(file)
+      checkTensors(tensors)
+      for (const other of others) other.bytes()
     },
   )
 })

@@ -111,11 +111,7 @@ test('a GGUF file, and a directory with one, have Hugging Face names and a confi
 test('no model, and why', () => {
   refuses(join(root, 'nowhere'), 'model.not_found', /no such file or directory/)
   refuses(folder({}), 'model.not_found', /looked for model\.safetensors, .*one \.gguf file$/)
-  refuses(
-    folder({ 'pytorch_model.bin': '' }),
-    'model.not_found',
-    /pytorch_model\.bin is of a format that is not supported/,
-  )
+  refuses(folder({ 'model.ckpt': '' }), 'model.not_found', /model\.ckpt is of a format that is not supported/)
   refuses(folder({ 'model.safetensors': one('a') }), 'model.not_found', /no config\.json/)
   refuses(join(folder({ 'model.safetensors': one('a') }), 'model.safetensors'), 'model.not_found', /give the directory/)
   refuses(folder({ 'config.json': '{', 'model.safetensors': one('a') }), 'model.config', /config\.json: /)

@@ -2,13 +2,14 @@ import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fail, LoquentError } from '../base/errors.ts'
 import type { Catalog, MapFile, StoredTensor } from './catalog.ts'
-import { type GgufModel, listModel, readConfig, type SafetensorsModel, type WeightMap } from './directory.ts'
+import { type GgufModel, listModel, readConfig, type SplitModel, type WeightMap } from './directory.ts'
 import { type Gguf, openGguf } from './gguf.ts'
 import { ggufConfig } from './gguf-config.ts'
 import type { GgufMetadata } from './gguf-metadata.ts'
 import { llamaTensorName } from './gguf-names.ts'
 import { type OtherTensor, openSafetensors, type Safetensors } from './safetensors.ts'
 import { maxTensors } from './stored.ts'
+import { openTorch } from './torch.ts'
 
 /** A model as it lies on disk: tensors by Hugging Face name, and a configuration in the shape of config.json. */
 export interface Checkpoint {
@@ -26,7 +27,7 @@ export interface Checkpoint {
 }
 
 /**
- * Opens the model at `path`: a directory with config.json and safetensors files, a GGUF file, or a directory with
+ * Opens the model at `path`: a directory with config.json and safetensors (or PyTorch) files, a GGUF file, or a directory with
  * one GGUF file. Only headers are read. Throws `model.not_found`, `model.config`, `weights.malformed`, `weights.format`
  * (a floating-point type that is not supported) or `weights.missing` (a shard or a tensor the index names).
  */
@@ -36,7 +37,7 @@ export function openCheckpoint(path: string, mapFile?: MapFile): Checkpoint {
 }
 
 /** What to open at `path`; errors of the system, such as no permission, become ours. */
-function find(path: string): SafetensorsModel | GgufModel {
+function find(path: string): SplitModel | GgufModel {
   try {
     if (statSync(path).isDirectory()) return listModel(path)
   } catch (error) {
@@ -71,7 +72,9 @@ function openGgufModel(path: string, mapFile?: MapFile): Checkpoint {
 const renamed = (gguf: Gguf): readonly StoredTensor[] =>
   gguf.tensors.map((tensor) => ({ ...tensor, name: llamaTensorName(tensor.name) }))
 
-function openDirectory(path: string, { files, index }: SafetensorsModel, mapFile?: MapFile): Checkpoint {
+const openFileOf = { safetensors: openSafetensors, torch: openTorch }
+
+function openDirectory(path: string, { kind, files, index }: SplitModel, mapFile?: MapFile): Checkpoint {
   const config = readConfig(path, 'config.json')
   if (config === undefined) fail('model.not_found', { path, reason: 'it has no config.json' })
   const generationConfig = readConfig(path, 'generation_config.json')
@@ -80,7 +83,7 @@ function openDirectory(path: string, { files, index }: SafetensorsModel, mapFile
     for (const file of opened) file.close()
   }
   try {
-    for (const file of files) opened.push(openSafetensors(join(path, file), mapFile))
+    for (const file of files) opened.push(openFileOf[kind](join(path, file), mapFile))
     const others = opened.flatMap((file) => file.others)
     for (const other of others) refuseFloats(other)
     const tensors = byName(opened.flatMap((file) => file.tensors))
