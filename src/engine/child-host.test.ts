@@ -240,7 +240,7 @@ test('an engine that hangs is replaced', { skip: process.platform === 'win32' &&
         stopped = true
       })
       assert.deepEqual(bytesOf([answer]), bytesOf([before[3]]))
-      assert.match(notices[0], /died \(it hung\)/)
+      assert.match(notices[1], /died \(it hung\)/)
     },
     { hangMs: 400 },
   )

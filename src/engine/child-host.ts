@@ -33,7 +33,10 @@ export function startChildHost(
 ): Promise<EngineHost> {
   const launch = (on: LifeEvents): Life => {
     const life = startProcess(entry, options, on)
-    if (life.pid !== undefined) onStart(life.pid)
+    if (life.pid !== undefined) {
+      onNotice(`engine process ${life.pid} started`)
+      onStart(life.pid)
+    }
     return life
   }
   return new Promise((resolve, reject) => {

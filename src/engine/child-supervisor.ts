@@ -169,7 +169,6 @@ export class Supervisor implements Link {
     }
     this.#serving = true
     if (!this.#facts) this.#watcher.ready(facts)
-    else this.#watcher.notice('the engine process is back')
     this.#facts = facts
     this.#give()
     for (const ticket of this.#tickets) this.#life?.send({ kind: 'stats', ticket })

@@ -1,48 +1,95 @@
-import type { FastifyReply } from 'fastify'
-import type { LLM } from '../library/types.ts'
+import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { EngineStats, LLM } from '../library/index.ts'
+import { Canary } from './canary.ts'
 import { unhealthy } from './errors.ts'
 import { sendJson } from './json-reply.ts'
 
+/** An engine that has requests and finishes no step in this time is not alive, whatever it answers. */
+export const stallMs = 120_000
+
 /**
- * Liveness: the engine answers a question about itself within a deadline. A busy engine is a healthy one, and so is one
- * that had to refuse or fail a request. Probes share one question, so that none pile up behind an engine that hangs.
+ * What is true of the engine now. Being full is not an illness, and neither is a request that was refused or failed.
+ * Probes share one question, so that none pile up behind an engine that hangs.
  */
 export class Health {
   readonly #llm: LLM
   readonly #deadlineMs: number
-  #question: Promise<boolean> | undefined
+  readonly #stallMs: number
+  readonly #canary: Canary
+  #question: Promise<EngineStats | undefined> | undefined
+  #restarts: number | undefined
+  #steps: number | undefined
+  #stepsSince = 0
 
-  constructor(llm: LLM, deadlineMs: number) {
+  constructor(llm: LLM, deadlineMs: number, stallAfterMs = stallMs) {
     this.#llm = llm
     this.#deadlineMs = deadlineMs
+    this.#stallMs = stallAfterMs
+    this.#canary = new Canary(llm)
   }
 
-  /** Handler of the health routes. */
-  async answer(reply: FastifyReply): Promise<FastifyReply> {
-    if (await this.#alive()) return reply.code(200).send()
-    return sendJson(reply.code(unhealthy.status), JSON.stringify(unhealthy.body))
+  /** The loop goes round: the engine answers in time and does steps, or is being started again. */
+  async live(): Promise<boolean> {
+    if (this.#llm.state !== 'serving') return this.#llm.state === 'restarting'
+    return (await this.#pulse()) !== undefined
   }
 
-  #alive(): Promise<boolean> {
+  /** The engine generates: a token of our own in time where nobody else is there, else what the last one said. */
+  async ready(): Promise<boolean> {
+    if (this.#llm.state !== 'serving') return false
+    const stats = await this.#pulse()
+    if (!stats) return false
+    if (stats.restarts !== this.#restarts) this.#canary.forget()
+    this.#restarts = stats.restarts
+    const verdict = this.#canary.ask()
+    if (isBusy(stats)) return this.#canary.last !== false
+    return (await within(this.#deadlineMs, verdict)) ?? false
+  }
+
+  /** Statistics of a living engine; undefined when it is not. */
+  async #pulse(): Promise<EngineStats | undefined> {
     this.#question ??= this.#ask()
-    const question = this.#question
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => resolve(false), this.#deadlineMs)
-      question.then((alive) => {
-        clearTimeout(timer)
-        resolve(alive)
-      })
-    })
+    const stats = await within(this.#deadlineMs, this.#question)
+    return stats && this.#advances(stats) ? stats : undefined
   }
 
-  async #ask(): Promise<boolean> {
+  #advances(stats: EngineStats): boolean {
+    const now = performance.now()
+    if (stats.steps !== this.#steps || !isBusy(stats)) this.#stepsSince = now
+    this.#steps = stats.steps
+    return now - this.#stepsSince < this.#stallMs
+  }
+
+  async #ask(): Promise<EngineStats | undefined> {
     try {
-      await this.#llm.stats()
-      return true
+      return await this.#llm.stats()
     } catch {
-      return false
+      return undefined
     } finally {
       this.#question = undefined
     }
   }
+}
+
+const isBusy = ({ running, waiting }: EngineStats): boolean => running + waiting > 0
+
+/** What `promise` resolves with, or undefined when that takes longer. */
+function within<T>(ms: number, promise: Promise<T>): Promise<T | undefined> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(undefined), ms)
+    promise.then((value) => {
+      clearTimeout(timer)
+      resolve(value)
+    })
+  })
+}
+
+/** `/health` and its other names tell whether the server is ready, as the reference server's does. */
+export function healthRoutes(app: FastifyInstance, health: Health): void {
+  const tell = (reply: FastifyReply, well: boolean): FastifyReply =>
+    well ? reply.code(200).send() : sendJson(reply.code(unhealthy.status), JSON.stringify(unhealthy.body))
+  for (const path of ['/health', '/ping', '/', '/health/ready']) {
+    app.get(path, async (_request, reply) => tell(reply, await health.ready()))
+  }
+  app.get('/health/live', async (_request, reply) => tell(reply, await health.live()))
 }

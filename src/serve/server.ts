@@ -10,14 +10,14 @@ import {
 import { LoquentError } from '../base/errors.ts'
 import type { LLM } from '../library/types.ts'
 import { Metrics } from '../telemetry/metrics.ts'
-import { Admission } from './admission.ts'
+import { Admission, tellRetry } from './admission.ts'
 import { apiKeyGate, type Gate, requireKey } from './api-key.ts'
 import { BodyRejection, tooLarge, wrongMediaType } from './body.ts'
 import { cloudRoutes } from './cloud/routes.ts'
 import { cors } from './cors.ts'
 import { drainOnClose } from './drain.ts'
 import { answerOf } from './errors.ts'
-import { Health } from './health.ts'
+import { Health, healthRoutes } from './health.ts'
 import { sendJson } from './json-reply.ts'
 import { createLogger, type LogSink } from './log.ts'
 import { metricsObserver, metricsRoute } from './metrics.ts'
@@ -60,6 +60,7 @@ export function createServer(llm: LLM, options: ServeOptions = {}, sink?: LogSin
   app.setErrorHandler(answerError(context))
   answerUnknown(app, gate)
   drainOnClose(app)
+  tellRetry(app, context.admission)
   healthRoutes(app, new Health(llm, settings.healthDeadlineMs))
   tgiRoutes(app, context)
   openaiRoutes(app, context)
@@ -85,10 +86,6 @@ const contextOf = (llm: LLM, settings: ServeSettings, observer: Observer): Conte
   admission: new Admission(settings.maxConcurrentRequests),
   observer,
 })
-
-function healthRoutes(app: FastifyInstance, health: Health): void {
-  for (const path of ['/health', '/ping', '/']) app.get(path, (_request, reply) => health.answer(reply))
-}
 
 /** Tells an error: a refused body as plain text, everything else as an error object. */
 const answerError =
