@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type ErrorData, errorData, fail, LoquentError } from '../base/errors.ts'
+import { Pace } from './pace.ts'
 import { redo } from './redo.ts'
 import type { Runner } from './runner.ts'
 import type { Scheduler } from './scheduler.ts'
@@ -42,6 +43,7 @@ export class Engine {
   readonly #emit: EmitEvents
   readonly #clocks = new Map<number, Clock>()
   readonly #tally = new Tally()
+  readonly #pace = new Pace()
   /** What the last step gave, not yet told. */
   #untold: RequestEvent[] = []
   /** Requests in the step that runs, and when those of them that were aborted since had been. */
@@ -103,7 +105,7 @@ export class Engine {
   async #run(): Promise<void> {
     // A turn of the event loop: requests that came together start together.
     await nextTurn()
-    for (let step = this.#scheduler.next(); step; step = this.#scheduler.next()) {
+    for (let step = this.#scheduler.next(this.#pace); step; step = this.#scheduler.next(this.#pace)) {
       this.#start(step)
       const running = this.#attempt(step)
       this.#tell()
@@ -143,6 +145,7 @@ export class Engine {
     await nextTurn()
     const outcome = await running
     this.#tally.ran(began, ended)
+    if ('sampled' in outcome) this.#pace.observe(step.tokens, chunkOf(step), ended - began)
     return outcome
   }
 
@@ -220,3 +223,6 @@ export class Engine {
     this.#tally.end(how)
   }
 }
+
+/** Tokens of sequences that lacked more than one. */
+const chunkOf = ({ slices, tokens }: Step): number => tokens - slices.filter((s) => s.count === 1).length

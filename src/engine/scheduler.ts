@@ -18,14 +18,21 @@ export interface SchedulerStats {
   readonly prefix: PrefixCounts
 }
 
+/** Most prompt tokens beside sequences that lack one token, when `prompts` sequences lack more, or wait. */
+export interface ChunkRule {
+  chunk(decoding: number, prompts: number): number
+}
+
+const unbounded: ChunkRule = { chunk: () => Number.POSITIVE_INFINITY }
+
 /** Decides what each step computes. Pure: no clock, no I/O; between `next` and `commit` lies the run of the step. */
 export interface Scheduler {
   /** Queues a sequence; throws `request.invalid` for one that could never run even alone. */
   add(sequence: Sequence): void
   /** Ends a sequence and frees its blocks at once; false when it is not here (any more). */
   abort(id: number): boolean
-  /** The next step, or null when nobody is left. */
-  next(): Step | null
+  /** The next step, or null when nobody is left. `pace` bounds what prompts may take of a step that others wait for. */
+  next(pace?: ChunkRule): Step | null
   /** Takes in what a step sampled. Sequences aborted meanwhile are passed over. */
   commit(step: Step, sampled: Sampled): readonly SequenceEvent[]
   stats(): SchedulerStats
@@ -101,10 +108,12 @@ class StepScheduler implements Scheduler {
     return running !== undefined || waiting >= 0
   }
 
-  next(): Step | null {
+  next(pace = unbounded): Step | null {
     this.#admit()
     if (this.#running.length === 0) return null
-    divide(this.#running, this.#shares, this.#limits, this.#limits.tokens)
+    const decoding = this.#running.filter((s) => s.remaining === 1).length
+    const chunk = pace.chunk(decoding, this.#running.length - decoding + this.#waiting.length)
+    divide(this.#running, this.#shares, this.#limits, chunk)
     const slices: Slice[] = []
     let tokens = 0
     let samples = 0
