@@ -61,6 +61,19 @@ test('a wrong method on a locked path is 401 without a key and 405 with one, an 
 test('a preflight needs no key', async () => {
   const response = await fetch(live.url('/generate'), { method: 'OPTIONS' })
   assert.equal(response.status, 200)
+  assert.equal(response.headers.get('access-control-allow-headers'), 'content-type')
+})
+
+test('a preflight may ask for the header of the key', async () => {
+  for (const [asked, allowed] of [
+    ['authorization,content-type,x-stainless-os', 'authorization,content-type,x-stainless-os'],
+    ['a b', 'content-type'],
+    ['x'.repeat(1025), 'content-type'],
+  ] as const) {
+    const headers = { 'access-control-request-headers': asked, 'access-control-request-method': 'POST' }
+    const response = await fetch(live.url('/generate'), { method: 'OPTIONS', headers })
+    assert.equal(response.headers.get('access-control-allow-headers'), allowed)
+  }
 })
 
 test('without keys any header is as good as none', async () => {

@@ -8,6 +8,17 @@ function allowedOrigin(listed: readonly string[], origin: string | undefined): s
   return origin !== undefined && listed.includes(origin) ? origin : undefined
 }
 
+/** Longest list of headers that is allowed as it was asked for. */
+const MAX_ASKED = 1024
+const headerList = /^[\w-]+(?: *, *[\w-]+)*$/
+
+/**
+ * Headers a browser may send: those it asks for, since keys travel in one and OpenAI's clients put more beside it. Nothing
+ * is given away: no credentials of the browser are ever sent along.
+ */
+const allowedHeaders = (asked: string | undefined): string =>
+  asked !== undefined && asked.length <= MAX_ASKED && headerList.test(asked) ? asked : 'content-type'
+
 /** Puts the cross-origin headers on every answer, and answers every OPTIONS request whatever its path. */
 export const cors =
   (listed: readonly string[]) =>
@@ -17,6 +28,6 @@ export const cors =
     if (origin !== undefined) reply.header('access-control-allow-origin', origin)
     if (request.method !== 'OPTIONS') return undefined
     reply.header('access-control-allow-methods', 'GET,POST')
-    reply.header('access-control-allow-headers', 'content-type')
+    reply.header('access-control-allow-headers', allowedHeaders(request.headers['access-control-request-headers']))
     return reply.code(200).send()
   }

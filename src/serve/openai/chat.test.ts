@@ -195,6 +195,7 @@ test('what cannot be done is refused as JSON, and as JSON also in place of a str
 const accepted: readonly object[] = [
   { tools: [], tool_choice: 'auto' },
   { tools: [tool], tool_choice: 'none' },
+  { tools: [{ type: 'function', function: { name: 'f' } }], tool_choice: 'none' },
   { tools: null, tool_choice: null },
   { response_format: { type: 'text' } },
   { tools: [tool], tool_choice: 'none', response_format: { type: 'text' } },

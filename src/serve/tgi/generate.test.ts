@@ -140,6 +140,30 @@ test('every parameter reaches the model, and only what was given', async () => {
   })
 })
 
+test('no heat means the likeliest token, a mass of 1 no cut, and one text to stop at a list of one', async () => {
+  const signalless = ({ signal: _, ...options }: object & { signal?: unknown }) => options
+  const cold = { temperature: 0, do_sample: true, top_k: 3, top_p: 0.5, max_new_tokens: 1 }
+  await live.text('/generate', { inputs: 'x', parameters: cold })
+  const whole = { top_p: 1, typical_p: 1, stop: 'end', max_new_tokens: 1 }
+  await live.text('/generate', { inputs: 'x', parameters: whole })
+  assert.deepEqual(
+    live.llm.calls.map(({ options }) => signalless(options)),
+    [
+      { doSample: false, maxNewTokens: 1, stop: [], promptLogprobs: false },
+      { doSample: false, maxNewTokens: 1, stop: ['end'], promptLogprobs: false },
+    ],
+  )
+  const sampling = { temperature: 0, best_of: 2 }
+  assert.match(await live.text('/generate', { inputs: 'x', parameters: sampling }), /you must use sampling/)
+})
+
+test('/tokenize tells tokens and where they stand', async () => {
+  assert.equal(
+    await live.text('/tokenize', { inputs: 'hé b', parameters: { truncate: 1 } }),
+    '[{"id":0,"text":"hé","start":0,"stop":3},{"id":1,"text":"b","start":4,"stop":5}]',
+  )
+})
+
 test('POST / answers with a list of one, the prompt in front unless told not to', async () => {
   const parameters = { max_new_tokens: 1 }
   assert.equal(await live.text('/', { inputs: 'ab ', parameters }), '[{"generated_text":"ab w1"}]')
