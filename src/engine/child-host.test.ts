@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { type ChildHostOptions, childUrl, startChildHost } from './child-host.ts'
 import type { EngineHost } from './host.ts'
 import type { EngineOptions, GenerateSpec, LoadProgress, TokenEvents } from './spec.ts'
@@ -73,10 +76,11 @@ async function withHost(
   }
 }
 
+/** A process that has ended and that nobody has asked about yet does not live, though it can be signalled. */
 const isAlive = (pid: number): boolean => {
   try {
     process.kill(pid, 0)
-    return true
+    return process.platform !== 'linux' || !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'))
   } catch {
     return false
   }
@@ -244,6 +248,31 @@ test('an engine that hangs is replaced', { skip: process.platform === 'win32' &&
     },
     { hangMs: 400 },
   )
+})
+
+test('this process keeps nothing of the engines that died', async () => {
+  setFlagsFromString('--expose-gc')
+  const collect: () => void = runInNewContext('gc')
+  const heap = () => {
+    collect()
+    return process.memoryUsage().heapUsed
+  }
+  await withHost(async (host, { pids }) => {
+    const crash = async () => {
+      const requests = specs.slice(0, 3).map((spec) => host.submit(spec))
+      await Promise.all(requests.map((request) => request.next()))
+      process.kill(pids.at(-1)!, 'SIGKILL')
+      await Promise.all(requests.map((request) => request.next()))
+      await Promise.all(requests.map((request) => request.return()))
+      await host.stats()
+    }
+    for (let i = 0; i < 2; i++) await crash()
+    const [before, resources] = [heap(), process.getActiveResourcesInfo().length]
+    for (let i = 0; i < 4; i++) await crash()
+    assert.equal(pids.length, 7)
+    assert.equal(process.getActiveResourcesInfo().length, resources)
+    assert(heap() - before < 300_000, `${heap() - before} bytes more`)
+  })
 })
 
 test('closing while there is no engine closes', async () => {
