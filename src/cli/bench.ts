@@ -63,6 +63,8 @@ function engineOptions(flags: BenchFlags, workloads: readonly Workload[], stepTo
     maxBatchTotalTokens: flags.maxBatchTotalTokens ?? Math.max(held, context + kvSlack),
     maxBatchPrefillTokens: stepTokens,
     maxBatchSize: flags.maxBatchSize ?? Math.max(...workloads.map((w) => w.batch)),
+    // All prompts first, then all streams at once: each is measured by itself.
+    prefillStretch: 1e6,
   }
 }
 

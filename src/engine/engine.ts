@@ -43,7 +43,7 @@ export class Engine {
   readonly #emit: EmitEvents
   readonly #clocks = new Map<number, Clock>()
   readonly #tally = new Tally()
-  readonly #pace = new Pace()
+  readonly #pace: Pace
   /** What the last step gave, not yet told. */
   #untold: RequestEvent[] = []
   /** Requests in the step that runs, and when those of them that were aborted since had been. */
@@ -52,11 +52,12 @@ export class Engine {
   #loop: Promise<void> | undefined
   #closing = false
 
-  constructor(facts: EngineFacts, runner: Runner, scheduler: Scheduler, emit: EmitEvents) {
+  constructor(facts: EngineFacts, runner: Runner, scheduler: Scheduler, emit: EmitEvents, pace = new Pace()) {
     this.facts = facts
     this.#runner = runner
     this.#scheduler = scheduler
     this.#emit = emit
+    this.#pace = pace
   }
 
   /** Takes a request, under an id of the caller's that no other living one has. A refusal is an event too. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { firstChunk, leastChunk, mostStretch, Pace } from './pace.ts'
+import { defaultStretch, firstChunk, leastChunk, Pace } from './pace.ts'
 
 /** A machine on which a step takes this long; steps are run at the pace that is found. */
 function runAt(pace: Pace, cost: (tokens: number) => number, decoding: number, steps: number): number {
@@ -22,7 +22,7 @@ test('a step with prompts takes at most so many times what it takes without, on 
   ]) {
     for (const decoding of [8, 24, 64]) {
       const stretch = runAt(new Pace(), (tokens) => fixed + slope * tokens, decoding, 20)
-      assert(stretch <= mostStretch * 1.01 && stretch > 0.9 * mostStretch, `${fixed}, ${slope}: ${stretch}`)
+      assert(stretch <= defaultStretch * 1.01 && stretch > 0.9 * defaultStretch, `${fixed}, ${slope}: ${stretch}`)
     }
   }
 })
@@ -31,7 +31,7 @@ test('what was learned with few sequences holds for many', () => {
   const pace = new Pace()
   const cost = (tokens: number) => 16 + 2 * tokens
   runAt(pace, cost, 2, 20)
-  assert.equal(pace.chunk(40, 1), Math.floor((mostStretch - 1) * (8 + 40)))
+  assert.equal(pace.chunk(40, 1), Math.floor((defaultStretch - 1) * (8 + 40)))
 })
 
 test('before anything is known, and when noise says that tokens cost nothing, a first guess is taken', () => {
@@ -50,4 +50,11 @@ test('there is always a least chunk, and more when more wait for a first token t
   assert.equal(pace.chunk(1, 1), leastChunk)
   assert.equal(pace.chunk(10, 10), leastChunk)
   assert.equal(pace.chunk(10, 100), 125)
+})
+
+test('who asks for it gets whole steps for prompts from the first one on', () => {
+  const pace = new Pace(1e6)
+  assert(pace.chunk(8, 1) > 1e6)
+  runAt(pace, (tokens) => 16 + 2 * tokens, 8, 3)
+  assert(pace.chunk(8, 1) > 1e6)
 })
