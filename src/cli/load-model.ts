@@ -21,19 +21,22 @@ export interface ModelFlags extends HubFlags {
 
 /** Loads the model that the flags name, showing progress on stderr. */
 export async function loadModel(flags: ModelFlags, more: LoadOptions = {}): Promise<LLM> {
-  const { modelId, ropeScaling, ropeFactor, revision, huggingfaceHubCache, ...rest } = flags
+  const llm = await load(flags.modelId, { ...loadOptions(flags), ...more })
+  if (llm.info.notice) process.stderr.write(`loquent: ${llm.info.notice}\n`)
+  return llm
+}
+
+/** What the library is told of the flags. */
+export function loadOptions(flags: ModelFlags): LoadOptions {
+  const { modelId: _, ropeScaling, ropeFactor, revision, huggingfaceHubCache, ...rest } = flags
   const stretched = ropeScaling !== undefined || ropeFactor !== undefined
   const rope = stretched && { ropeScaling: { type: ropeScaling ?? 'linear', factor: ropeFactor ?? 1 } as const }
   const hub = hubSettings({ ...(revision && { revision }), ...(huggingfaceHubCache && { huggingfaceHubCache }) })
-  const options: LoadOptions = {
+  return {
     ...rest,
     ...(rope || {}),
     ...(revision && { revision }),
     hub,
     onProgress: showProgress(process.stderr),
-    ...more,
   }
-  const llm = await load(modelId, options)
-  if (llm.info.notice) process.stderr.write(`loquent: ${llm.info.notice}\n`)
-  return llm
 }

@@ -1,7 +1,16 @@
 #!/usr/bin/env node
 import { Command } from 'commander'
 import { LoquentError } from '../base/errors.ts'
-import { addOptions, benchOptions, downloadOptions, generateOptions, hubOptions, modelOptions, serveOptions } from './options.ts'
+import {
+  addOptions,
+  benchOptions,
+  downloadOptions,
+  generateOptions,
+  hubOptions,
+  modelOptions,
+  planOptions,
+  serveOptions,
+} from './options.ts'
 import { version } from './version.ts'
 
 /** Commands import their own modules when they run, so that `--help` costs nothing. */
@@ -18,6 +27,9 @@ function program(): Command {
   const bench = main.command('bench').description('measure the engine: prefill, decode, latencies')
   addOptions(addOptions(bench, modelOptions), benchOptions)
   bench.action(async (flags) => (await import('./bench.ts')).bench(flags))
+  const plan = main.command('plan').description('say how much memory a model takes, and what fits; loads nothing')
+  addOptions(addOptions(addOptions(plan, modelOptions), hubOptions), planOptions)
+  plan.action(async (flags) => (await import('./plan.ts')).plan(flags))
   const download = main.command('download').description('bring a model of the hub to this disk').argument('<model>')
   addOptions(addOptions(download, hubOptions), downloadOptions)
   download.action(async (model, flags) => (await import('./download.ts')).download(model, flags))

@@ -225,6 +225,10 @@ export const benchOptions: readonly OptionRow[] = [
   { flags: '--rounds <n>', doc: 'rounds over all combinations; medians are shown', fallback: 3, parse: integer(1) },
 ]
 
+export const planOptions: readonly OptionRow[] = [
+  { flags: '--json', doc: 'print the plan as one line of JSON', fallback: false },
+]
+
 /** Adds rows of the table to a command. */
 export function addOptions(command: Command, rows: readonly OptionRow[]): Command {
   for (const row of rows) {
