@@ -5,6 +5,7 @@
 
 #include "formats.h"
 #include "pack.h"
+#include "panels.h"
 
 namespace loquent {
 
@@ -37,6 +38,7 @@ class Checker {
       case Op::warp: return same(as<op::Warp>().out, {&as<op::Warp>().logits});
       case Op::choose: return samples(as<op::Choose>().logits);
       case Op::topTokens: return samples(as<op::TopTokens>().logits);
+      case Op::encode: return encode(as<op::Encode>());
     }
   }
 
@@ -80,9 +82,20 @@ class Checker {
       if (o.width % formatShapes[static_cast<int>(format)].elementsPerBlock != 0) refuse(name + " has rows that are not whole blocks");
       return packedBytes(format, layout, o.rows, o.width);
     }
-    if (format != Format::f32 || layout != Layout::rows) refuse(name + " is not float32 rows");
+    if (layout != Layout::rows) refuse(name + " is not rows");
     if (o.domain == 0) refuse(name + " has no row domain");
+    if (format != Format::f32) return encodedBytesOf(rule, o, format, name);
     return ((rowsOf(o) - 1) * o.stride + o.column + o.width) * 4;
+  }
+
+  /** Only `encode` makes rows that are not float32, and only `linear` reads them. */
+  int64_t encodedBytesOf(const OperandRule& rule, const Operand& o, Format format, const std::string& name) const {
+    const bool made = rule_.id == static_cast<int32_t>(Op::encode) && rule.kind == Kind::output;
+    const bool read = rule_.id == static_cast<int32_t>(Op::linear) && name == "x";
+    if ((!made && !read) || (format != Format::bf16 && format != Format::q8_0)) refuse(name + " is not float32 rows");
+    if (o.column != 0 || (format == Format::q8_0 && o.width % blockLength != 0)) refuse(name + " is not whole blocks");
+    if (static_cast<int64_t>(o.stride) * 4 < encodedBytes(format, o.width)) refuse(name + " has rows that overlap");
+    return (rowsOf(o) - 1) * o.stride * 4 + encodedBytes(format, o.width);
   }
 
   void plain(const Operand& weight, int32_t width) const {
@@ -92,7 +105,7 @@ class Checker {
 
   void same(const Operand& out, std::initializer_list<const Operand*> inputs) const {
     for (const Operand* o : inputs) need(o->width == out.width && o->domain == out.domain, "widths or domains differ");
-    if (rule_.id >= static_cast<int32_t>(Op::penalize)) samples(out);
+    if (rule_.id >= static_cast<int32_t>(Op::penalize) && rule_.id <= static_cast<int32_t>(Op::topTokens)) samples(out);
   }
 
   void samples(const Operand& o) const { need(o.domain == static_cast<int32_t>(Domain::samples), "logits are not of samples"); }
@@ -100,16 +113,25 @@ class Checker {
   void embedding(const op::Embedding& o) const {
     need(o.ids.domain == o.out.domain && o.weight.width == o.out.width, "widths or domains differ");
     const bool panels = o.weight.storage >> 8 == static_cast<int32_t>(Layout::panels);
-    need(!panels || encodable(static_cast<Format>(o.weight.storage & 255)), "no panels of this format");
+    need(!panels || hasPanels(static_cast<Format>(o.weight.storage & 255)), "no panels of this format");
   }
 
   void linear(const op::Linear& o) const {
     need(o.weight.storage >> 8 == static_cast<int32_t>(Layout::panels), "the weight is not in panels");
-    need(encodable(static_cast<Format>(o.weight.storage & 255)), "the format of the weight cannot be multiplied");
+    const Format format = static_cast<Format>(o.weight.storage & 255);
+    need(hasPanels(format), "the format of the weight cannot be multiplied");
+    need(o.x.storage == static_cast<int32_t>(inputFormat(format)), "x is not rounded as the weight needs it");
     need(o.x.width == o.weight.width && o.out.width == o.weight.rows, "widths differ");
     need(o.x.domain == o.out.domain, "domains differ");
     if (o.bias.space != 0) plain(o.bias, o.out.width);
     activation(o.activation);
+  }
+
+  void encode(const op::Encode& o) const {
+    same(o.out, {&o.x});
+    const Format format = o.encoding == Encoding::bf16 ? Format::bf16 : Format::q8_0;
+    need(o.encoding == Encoding::bf16 || o.encoding == Encoding::q8_0, "unknown encoding");
+    need(o.out.storage == static_cast<int32_t>(format), "out is not what it is encoded to");
   }
 
   void activation(Activation a) const {

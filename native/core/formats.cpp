@@ -5,6 +5,22 @@
 
 namespace loquent {
 
+void scaleAndMinimum(const uint8_t* s, int j, int& scale, int& minimum) {
+  if (j < 4) {
+    scale = s[j] & 63;
+    minimum = s[j + 4] & 63;
+  } else {
+    scale = (s[j + 4] & 15) | s[j - 4] >> 6 << 4;
+    minimum = s[j + 4] >> 4 | s[j] >> 6 << 4;
+  }
+}
+
+int sixBitScale(const uint8_t* packed, int j) {
+  const int four = j < 8 ? packed[j] & 15 : packed[j - 8] >> 4;
+  const int two = packed[8 + j % 4] >> (j / 4 * 2) & 3;
+  return (four | two << 4) - 32;
+}
+
 namespace {
 
 uint16_t word(const uint8_t* p) { return static_cast<uint16_t>(p[0] | p[1] << 8); }
@@ -85,27 +101,10 @@ void q3_k(const uint8_t* b, float* y) {
   const uint8_t* low = b + 32;
   const uint8_t* packed = b + 96;
   const float d = half(b + 108);
-  int scales[16];
-  for (int i = 0; i < 16; i++) {
-    const int four = i < 8 ? packed[i] & 15 : packed[i - 8] >> 4;
-    const int two = packed[8 + i % 4] >> (i / 4 * 2) & 3;
-    scales[i] = (four | two << 4) - 32;
-  }
   for (int i = 0; i < 256; i++) {
     const int q = low[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2) & 3;
     const int top = high[i % 32] >> (i / 32) & 1;
-    y[i] = d * static_cast<float>(scales[i / 16]) * static_cast<float>(q - (top ? 0 : 4));
-  }
-}
-
-/** Six-bit scale and minimum of the group `j` of a q4_k or q5_k block. */
-void scaleAndMinimum(const uint8_t* s, int j, int& scale, int& minimum) {
-  if (j < 4) {
-    scale = s[j] & 63;
-    minimum = s[j + 4] & 63;
-  } else {
-    scale = (s[j + 4] & 15) | s[j - 4] >> 6 << 4;
-    minimum = s[j + 4] >> 4 | s[j] >> 6 << 4;
+    y[i] = d * static_cast<float>(sixBitScale(packed, i / 16)) * static_cast<float>(q - (top ? 0 : 4));
   }
 }
 

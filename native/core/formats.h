@@ -10,6 +10,11 @@ namespace loquent {
 /** Every block length divides this, so that rows can be converted in pieces of it. */
 constexpr int64_t formatPiece = 256;
 
+/** Six-bit scale and minimum of the group `j` of a q4_k or q5_k block, from its 12 bytes of them. */
+void scaleAndMinimum(const uint8_t* scales, int j, int& scale, int& minimum);
+/** Signed scale `j` of a q3_k block, from its 12 bytes of them. */
+int sixBitScale(const uint8_t* scales, int j);
+
 float halfToFloat(uint16_t half);
 uint16_t floatToHalf(float value);
 uint16_t floatToBrain(float value);

@@ -8,7 +8,7 @@
 namespace loquent {
 
 /** Output columns of a weight panel, and positions of a KV block: both are tiles of the kernels. */
-constexpr int32_t panelColumns = 64;
+constexpr int32_t panelColumns = 32;
 constexpr int32_t keyTile = 16;
 
 /** KV cache of a layer. A block holds, a head: keys [headDim][16], then values [16][headDim rounded up to 16]. */

@@ -6,14 +6,14 @@
 #include <string>
 
 #include "formats.h"
-#include "kernel.h"
+#include "panels.h"
 
 namespace loquent {
 
 namespace {
 
 constexpr int64_t rowsPerTask = 64;
-constexpr size_t scratchBytes = panelColumns * formatPiece * (4 + 4);
+constexpr size_t scratchBytes = formatPiece * 4;
 
 struct Row {
   const uint8_t* data;
@@ -52,44 +52,23 @@ void packRows(void* context, int32_t task, uint8_t*) {
   }
 }
 
-template <typename T>
-void transpose(const uint8_t* piece, int64_t pieceBytes, int64_t count, uint8_t* to) {
-  for (int64_t k = 0; k < count; k++) {
-    T* line = reinterpret_cast<T*>(to) + k * panelColumns;
-    for (int64_t n = 0; n < panelColumns; n++) memcpy(line + n, piece + n * pieceBytes + k * static_cast<int64_t>(sizeof(T)), sizeof(T));
-  }
-}
-
-/** Blocks of 32: the scales of 64 columns, then for each element its 64 columns. */
-void transposeQ8(const uint8_t* piece, int64_t pieceBytes, int64_t count, uint8_t* to) {
-  for (int64_t block = 0; block < count / 32; block++, to += panelColumns * 34) {
-    for (int64_t n = 0; n < panelColumns; n++) {
-      const uint8_t* b = piece + n * pieceBytes + block * 34;
-      memcpy(to + 2 * n, b, 2);
-      for (int64_t k = 0; k < 32; k++) to[panelColumns * (2 + k) + n] = b[2 + k];
-    }
-  }
-}
-
 void packPanel(void* context, int32_t task, uint8_t* scratch) {
   const Packing& p = *static_cast<const Packing*>(context);
-  const int64_t first = static_cast<int64_t>(task) * panelColumns;
-  uint8_t* panel = p.to + first * formatBytes(p.format, p.columns);
-  for (int64_t c = 0; c < p.columns; c += formatPiece) {
-    const int64_t count = p.columns - c < formatPiece ? p.columns - c : formatPiece;
-    const int64_t pieceBytes = formatBytes(p.format, count);
-    for (int64_t n = 0; n < panelColumns; n++) {
-      uint8_t* piece = scratch + n * pieceBytes;
-      if (first + n < p.rows) {
-        convert(p, rowOf(p, first + n), c, count, piece);
-      } else {
-        memset(piece, 0, static_cast<size_t>(pieceBytes));
+  const int64_t first = static_cast<int64_t>(task) * panelColumns, bytes = panelBytes(p.format, p.columns);
+  uint8_t* panel = p.to + task * bytes;
+  const int64_t columns = p.rows - first < panelColumns ? p.rows - first : panelColumns;
+  if (columns < panelColumns) memset(panel, 0, static_cast<size_t>(bytes));
+  for (int64_t k = 0; k < p.columns; k += formatPiece) {
+    const int64_t count = p.columns - k < formatPiece ? p.columns - k : formatPiece;
+    for (int64_t n = 0; n < columns; n++) {
+      const Row row = rowOf(p, first + n);
+      const uint8_t* stored = row.data + formatBytes(row.format, k);
+      if (row.format != p.format) {
+        convert(p, row, k, count, scratch);
+        stored = scratch;
       }
+      packColumn(p.format, stored, count, panel, k, n);
     }
-    uint8_t* to = panel + panelColumns * formatBytes(p.format, c);
-    if (p.format == Format::f32) transpose<uint32_t>(scratch, pieceBytes, count, to);
-    else if (p.format == Format::q8_0) transposeQ8(scratch, pieceBytes, count, to);
-    else transpose<uint16_t>(scratch, pieceBytes, count, to);
   }
 }
 
@@ -103,15 +82,15 @@ bool wholeBlocks(Format format, int64_t columns) {
 }  // namespace
 
 int64_t packedBytes(Format format, Layout layout, int64_t rows, int64_t columns) {
-  const int64_t padded = layout == Layout::panels ? (rows + panelColumns - 1) / panelColumns * panelColumns : rows;
-  return padded * formatBytes(format, columns);
+  if (layout == Layout::rows) return rows * formatBytes(format, columns);
+  return (rows + panelColumns - 1) / panelColumns * panelBytes(format, columns);
 }
 
 void checkPacking(const Packing& p, int64_t bytesAvailable, const std::vector<int64_t>& partBytes) {
   if (p.rows <= 0 || p.columns <= 0 || p.rows > INT32_MAX || p.columns > INT32_MAX) refuse("the weight is empty");
   if (!wholeBlocks(p.format, p.columns)) refuse("a row is not whole blocks of the target format");
   if (p.layout != Layout::rows && p.layout != Layout::panels) refuse("unknown layout");
-  if (p.layout == Layout::panels && !encodable(p.format)) refuse("no panels of this format");
+  if (p.layout == Layout::panels && !hasPanels(p.format)) refuse("no panels of this format");
   if (packedBytes(p.format, p.layout, p.rows, p.columns) > bytesAvailable) refuse("the weight does not fit its place");
   int64_t rows = 0;
   for (size_t i = 0; i < p.parts.size(); i++) {

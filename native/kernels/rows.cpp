@@ -1,5 +1,6 @@
 // embedding and selectRows: whole rows gathered. Twin: backends/reference.
 #include "../core/formats.h"
+#include "../core/panels.h"
 #include "call.h"
 
 namespace loquent::LOQUENT_ISA {
@@ -10,18 +11,8 @@ int32_t embeddingTasks(const Step& s, const void* record) { return rowTasks(s, a
 /** A row of the matrix is a column of a panel. */
 void gatherColumn(const Operand& weight, const uint8_t* data, int64_t id, float* out) {
   const Format format = formatOf(weight);
-  const int64_t within = id % panelColumns;
-  const uint8_t* panel = data + id / panelColumns * panelColumns * formatBytes(format, weight.width);
-  for (int64_t k = 0; k < weight.width; k++) {
-    if (format == Format::q8_0) {
-      const uint8_t* block = panel + k / 32 * panelColumns * 34;
-      float scale;
-      decode(Format::f16, block + 2 * within, &scale, 1);
-      out[k] = static_cast<float>(static_cast<int8_t>(block[(2 + k % 32) * panelColumns + within])) * scale;
-    } else {
-      decode(format, panel + formatBytes(format, k * panelColumns + within), out + k, 1);
-    }
-  }
+  const uint8_t* panel = data + id / panelColumns * panelBytes(format, weight.width);
+  unpackColumn(format, panel, weight.width, id % panelColumns, out);
 }
 
 void runEmbedding(const Step& s, const void* record, int32_t task, uint8_t*) {

@@ -10,7 +10,7 @@ const KernelSet set = {
     LOQUENT_TEXT(LOQUENT_ISA),
     // In the order of op ids, which begin at 1.
     {nullptr, &embedding, &linear, &rmsNorm, &addRmsNorm, &ropeTable, &rope, &writeKv, &attention, &gatedActivation, &add,
-     &selectRows, &penalize, &maskTokens, &warp, &choose, &topTokens},
+     &selectRows, &penalize, &maskTokens, &warp, &choose, &topTokens, &encode},
 };
 
 }  // namespace loquent::LOQUENT_ISA

@@ -1,6 +1,7 @@
 import { assert } from '../base/assert.ts'
 import { fail } from '../base/errors.ts'
 import type { Instruction, Place, Program } from '../graph/program.ts'
+import { decodeRow, type Encoding } from '../ops/encoding.ts'
 import { createFrame, type Frame } from '../ops/frame.ts'
 import { opShape } from '../ops/table.ts'
 import { type Difference, firstDifference } from './conformance/difference.ts'
@@ -98,7 +99,7 @@ async function verifyStep(plan: VerifiedPlan, frame: Frame): Promise<void> {
   const turns = new Turns()
   for (const [index, instruction] of program.instructions.entries()) {
     const rows = rowsIn(frame, domainOf(instruction))
-    const actual = operandsOf(instruction, actualSources(plan), frame)
+    const actual = operandsOf(instruction, actualSources(plan, rows), frame)
     const expected = operandsOf(instruction, expectedSources(plan, instruction, rows), scratch)
     await runInstruction(instruction, expected, expectedStep, turns)
     const difference = firstDifference({ instruction, actual, expected, actualStep, expectedStep, rows })
@@ -106,9 +107,9 @@ async function verifyStep(plan: VerifiedPlan, frame: Frame): Promise<void> {
   }
 }
 
-const actualSources = (plan: VerifiedPlan): Sources => ({
+const actualSources = (plan: VerifiedPlan, rows: number): Sources => ({
   weight: (place) => weightAt(plan, place),
-  activation: (place) => matrixAt(plan.activations, place),
+  activation: (place) => activationAt(plan, place, rows),
 })
 
 /** The real inputs, and fresh memory for what the reference makes of them. */
@@ -119,8 +120,24 @@ function expectedSources(plan: VerifiedPlan, instruction: Instruction, rows: num
     activation: (place, operand) =>
       outputs.has(operand)
         ? matrixOf(new Float32Array(rows * place.width), place.width)
-        : matrixAt(plan.activations, place),
+        : activationAt(plan, place, rows),
   }
+}
+
+/** An activation where it lies, or for what an `encode` made, its float32 values. */
+function activationAt({ activations }: VerifiedPlan, place: Place, rows: number): Matrix {
+  const { format, offset, stride, width } = place
+  if (format === 'f32') return matrixAt(activations, place)
+  const values = new Float32Array(rows * width)
+  for (let r = 0; r < rows; r++) {
+    decodeRow(
+      format as Encoding,
+      activations.buffer,
+      offset + 4 * r * stride,
+      values.subarray(r * width, (r + 1) * width),
+    )
+  }
+  return matrixOf(values, width)
 }
 
 function weightAt(plan: VerifiedPlan, place: Place): Matrix {

@@ -1,5 +1,7 @@
 import type { Limits } from '../ops/domain.ts'
+import { type Encoding, encodedBytes } from '../ops/encoding.ts'
 import { opShape } from '../ops/table.ts'
+import type { FormatName } from '../tensor/format.ts'
 import type { GraphData, Node, Value } from './node.ts'
 import type { Place } from './program.ts'
 import { rootOf } from './rewrite.ts'
@@ -16,6 +18,7 @@ interface Storage {
   readonly stride: number
   /** First column, when the storage was taken over from a view. */
   readonly column: number
+  readonly format: FormatName
 }
 
 /** The result: a place for any value of the graph (views included), and the size of the arena. */
@@ -34,8 +37,8 @@ export function placeActivations(graph: GraphData, limits: Limits, reuse = true)
   const live: { storage: Storage; until: number }[] = []
   let bytes = 0
 
-  const allocate = (value: Value, until: number): void => {
-    const stride = Math.ceil(value.width / 16) * 16
+  const allocate = (value: Value, until: number, encoding?: Encoding): void => {
+    const stride = strideOf(value, encoding)
     const size = align(rowsOf(value, limits) * stride * 4)
     const storage = {
       offset: firstFit(
@@ -45,6 +48,7 @@ export function placeActivations(graph: GraphData, limits: Limits, reuse = true)
       bytes: size,
       stride,
       column: 0,
+      format: encoding ?? ('f32' as const),
     }
     live.push({ storage, until })
     bytes = Math.max(bytes, storage.offset + size)
@@ -58,7 +62,7 @@ export function placeActivations(graph: GraphData, limits: Limits, reuse = true)
       const from = reuse ? reusable(node, name, value, index, lastRead, graph) : undefined
       const taken = from && storages.get(rootOf(from).id)
       if (!taken || takenHere.has(taken)) {
-        allocate(value, until)
+        allocate(value, until, node.attributes['encoding'] as Encoding | undefined)
         continue
       }
       takenHere.add(taken)
@@ -72,7 +76,7 @@ export function placeActivations(graph: GraphData, limits: Limits, reuse = true)
 }
 
 function placeOf(value: Value, storages: ReadonlyMap<number, Storage>): Place {
-  const { offset, stride, column } = storages.get(rootOf(value).id)!
+  const { offset, stride, column, format } = storages.get(rootOf(value).id)!
   return {
     space: 'activations',
     offset,
@@ -81,9 +85,19 @@ function placeOf(value: Value, storages: ReadonlyMap<number, Storage>): Place {
     width: value.width,
     stride,
     column: column + (value.of?.start ?? 0),
-    format: 'f32',
+    format,
     layout: 'rows',
   }
+}
+
+/**
+ * Elements of 4 bytes from one row to the next: whole lines. Products read a column of many encoded rows at once, so
+ * theirs are an odd number of lines: an even one would let the rows share few sets of a cache.
+ */
+function strideOf(value: Value, encoding: Encoding | undefined): number {
+  const bytes = encoding ? encodedBytes(encoding, value.width) : 4 * value.width
+  const lines = Math.ceil(bytes / alignment)
+  return ((encoding ? lines | 1 : lines) * alignment) / 4
 }
 
 const rowsOf = (v: Value, l: Limits): number => (v.domain === 'samples' ? l.samples : l.tokens)

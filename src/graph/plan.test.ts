@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import type { Limits } from '../ops/domain.ts'
 import { opShape } from '../ops/table.ts'
 import { rowBytes } from '../tensor/format.ts'
+import { encodeInputs } from './encode-inputs.ts'
 import { fuseResidualNorms } from './fuse-residual-norms.ts'
 import { Graph } from './graph.ts'
 import { mergeLinears } from './merge-linears.ts'
@@ -203,4 +204,33 @@ test('values that live at the same time never share memory (random graphs)', () 
     },
   )
   fc.assert(property, { numRuns: 200 })
+})
+
+test('inputs are encoded once for all products that want it, and only for those', () => {
+  const encoded = encodeInputs(smallModel(), (w) => (w.tensors[0] === 'o.weight' ? undefined : 'bf16'))
+  const linears = encoded.nodes.filter((n) => n.op === 'linear')
+  const read = linears.map((n) => (n.inputs['x'] as Value).name)
+  assert.deepEqual(read, ['h.bf16', 'h.bf16', 'q', 'rows.bf16'])
+  assert.deepEqual(
+    encoded.nodes.filter((n) => n.op === 'encode').map((n) => [n.name, (n.inputs['x'] as Value).name]),
+    [
+      ['h.bf16', 'h'],
+      ['rows.bf16', 'rows'],
+    ],
+  )
+})
+
+test('the place of an encoded value says what it is, and its rows are an odd number of lines', () => {
+  const wants: StoragePolicy = {
+    ...policy,
+    storage: (w, ...rest) => ({ ...policy.storage(w, ...rest), input: 'bf16' }),
+  }
+  const { instructions } = planProgram(smallModel(), limits, wants, () => 'bf16')
+  const encodes = instructions.filter((i) => i.op === 'encode')
+  assert.ok(encodes.length > 0)
+  for (const { places } of encodes) {
+    assert.equal(places['x']!.format, 'f32')
+    assert.deepEqual([places['out']!.format, places['out']!.stride], ['bf16', 16])
+  }
+  for (const { places } of instructions.filter((i) => i.op === 'linear')) assert.equal(places['x']!.format, 'bf16')
 })

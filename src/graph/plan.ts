@@ -1,6 +1,7 @@
 import { assert } from '../base/assert.ts'
 import type { Limits } from '../ops/domain.ts'
 import type { FormatName } from '../tensor/format.ts'
+import { encodeInputs } from './encode-inputs.ts'
 import { fuseResidualNorms } from './fuse-residual-norms.ts'
 import { mergeLinears } from './merge-linears.ts'
 import type { GraphData, Node, Operand, Weight } from './node.ts'
@@ -16,7 +17,7 @@ export interface PlanOptions {
 }
 
 /**
- * Rewrites a graph and places it: merged linears, fused norms, every weight and activation at its offset in an arena
+ * Rewrites a graph and places it: merged linears, fused norms, inputs of products rounded where the backend wants it, every weight and activation at its offset in an arena
  * of fixed size. `stored` gives the format of a checkpoint tensor. The result is data for a backend to compile.
  */
 export function planProgram(
@@ -27,8 +28,9 @@ export function planProgram(
   options: PlanOptions = {},
 ): Program {
   assert(limits.blockSize === policy.blockSize, 'plan: the limits and the backend disagree on the KV block size')
-  const rewritten = fuseResidualNorms(mergeLinears(graph, sameFormat(stored, options.wanted)))
-  const weights = placeWeights(rewritten, policy, stored, options.wanted)
+  const fused = fuseResidualNorms(mergeLinears(graph, sameFormat(stored, options.wanted)))
+  const weights = placeWeights(fused, policy, stored, options.wanted)
+  const rewritten = encodeInputs(fused, (weight) => weights.find(weight).input)
   const activations = placeActivations(rewritten, limits, options.reuse ?? true)
 
   const placeOf = (operand: Operand): Place => {

@@ -1,4 +1,5 @@
 import type { Domain, Limits } from '../ops/domain.ts'
+import type { Encoding } from '../ops/encoding.ts'
 import type { FrameField } from '../ops/frame.ts'
 import type { OpName } from '../ops/table.ts'
 import type { FormatName } from '../tensor/format.ts'
@@ -22,6 +23,8 @@ export interface PlacedWeight {
   readonly layout: Layout
   readonly offset: number
   readonly bytes: number
+  /** What activations are rounded to before they are multiplied by it; float32 when absent. */
+  readonly input?: Encoding
 }
 
 /** One operand of one step, resolved to memory. Offsets are bytes, multiples of 64; the rest counts elements. */
@@ -36,6 +39,7 @@ export interface Place {
   readonly stride: number
   /** First column, for a view. */
   readonly column: number
+  /** Of an activation: f32, or what `encode` made of it. */
   readonly format: FormatName
   readonly layout: Layout
   readonly field?: FrameField
@@ -61,17 +65,18 @@ export interface Program {
 /** How a weight is used decides how it is stored: a matrix multiplied (perhaps also looked up), a table, a vector. */
 export type WeightUse = 'linear' | 'embedding' | 'vector'
 
+/** How a backend stores one weight. */
+export type WeightStorage = Pick<PlacedWeight, 'format' | 'layout' | 'bytes' | 'input'>
+
 /** How a backend stores weights and KV; the planner asks it, so that no pass names a backend. */
 export interface StoragePolicy {
   /** Tokens a KV block holds. */
   readonly blockSize: number
   /** Bytes of one KV block of one layer, a multiple of 64. */
   cacheBlockBytes(layer: CacheLayer): number
-  /** Storage of a weight whose parts are stored as `stored` (empty for constants); `wanted` forces a format. */
-  storage(
-    weight: Weight,
-    use: WeightUse,
-    stored: readonly FormatName[],
-    wanted?: FormatName,
-  ): Pick<PlacedWeight, 'format' | 'layout' | 'bytes'>
+  /**
+   * Storage of a weight whose parts are stored as `stored` (empty for constants); `wanted` forces a format. An `input`
+   * makes the planner round what is multiplied by it.
+   */
+  storage(weight: Weight, use: WeightUse, stored: readonly FormatName[], wanted?: FormatName): WeightStorage
 }

@@ -1,11 +1,13 @@
 import type { Domain } from './domain.ts'
+import { encodings } from './encoding.ts'
 import type { FrameField } from './frame.ts'
 
 /**
  * The op table: the whole vocabulary between models and backends. The C++ header is generated from it
  * (`native/gen/ops.h`), the graph builder and the encoder read it, and the conformance suite runs every entry.
  *
- * Every activation is float32 `[rows, width]`; rows come from a domain and are known only in a step.
+ * Every activation is float32 `[rows, width]`, but for the results of `encode`; rows come from a domain and are known only
+ * in a step.
  */
 
 /** Non-linearities an op may carry. Order is their number in an encoded program. */
@@ -268,6 +270,18 @@ export const ops = {
     frame: ['topTokens', 'topCounts', 'topIds', 'topLogprobs'],
     shape: () => ({}),
     cost: perElement(3, 1),
+  },
+  encode: {
+    id: 17,
+    doc: 'x rounded to what a product takes; only linear reads the result (see ops/encoding.ts)',
+    operands: { x: activation, out: output },
+    attributes: { encoding: encodings },
+    frame: [],
+    shape: (o, a) => {
+      need(a['encoding'] !== 'q8_0' || o['x']!.width % 32 === 0, 'encode: x is not whole blocks of 32')
+      return { out: like(o['x']) }
+    },
+    cost: perElement(3, 1.5),
   },
 } as const satisfies Record<string, OpShape>
 

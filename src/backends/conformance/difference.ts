@@ -90,6 +90,9 @@ const linear: Compare = (c) => {
   })
 }
 
+/** The same multiples; only what is too small for a normal float32 may be zero. */
+const encode: Compare = (c) => byElement(c, 'out', () => () => tolerances.vanishing)
+
 const addRmsNorm: Compare = (c) => exact('sum')(c) ?? nearRow('out', tolerances.norm)(c)
 
 /** A difference in an output field of the frame; its row is the sampled row. */
@@ -174,6 +177,7 @@ const rules: Readonly<Record<OpName, Compare>> = {
   warp: warpDifference,
   choose,
   topTokens,
+  encode,
 }
 
 /** The first place where the two results differ by more than the op's tolerance. */

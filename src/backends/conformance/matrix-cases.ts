@@ -1,8 +1,9 @@
 import type { Weight } from '../../graph/node.ts'
+import { encodedBlock, encodings, smallestBlock } from '../../ops/encoding.ts'
 import { activations } from '../../ops/table.ts'
 import { type FormatName, formats } from '../../tensor/format.ts'
 import { type Build, openBench } from './bench.ts'
-import { type Case, normalInput, rowCounts, runRows } from './case.ts'
+import { type Case, input, normalInput, rowCounts, runRows } from './case.ts'
 import type { Random } from './random.ts'
 
 const formatNames = Object.keys(formats) as FormatName[]
@@ -12,6 +13,8 @@ const blockOf = (format: FormatName): number => formats[format].elementsPerBlock
 /** Columns: whole blocks of the format, or for unblocked formats any number, tiles of 16 and 64 just missed included. */
 function columnsOf(format: FormatName, random: Random): number {
   const { elementsPerBlock } = formats[format]
+  // Long enough that a kernel may walk k in several pieces.
+  if (random.chance(0.1)) return elementsPerBlock === 1 ? random.int(2049, 4100) : 256 * random.int(9, 16)
   if (elementsPerBlock === 256) return 256 * random.int(1, 2)
   if (elementsPerBlock > 1) return elementsPerBlock * random.pick([1, 2, 3, 5, 18])
   return random.pick([1, 2, 3, 15, 16, 17, 63, 64, 65, 100, 127, 576, random.int(1, 700)])
@@ -37,7 +40,7 @@ function stacked(
 function linearCase(format: FormatName, wanted?: FormatName): Case {
   return {
     name: `linear, weights stored as ${format}${wanted ? ` and wanted as ${wanted}` : ''}`,
-    ops: ['linear'],
+    ops: ['linear', 'encode'],
     async run(backend, random) {
       const tokens = rowCounts(random)
       const coarser = wanted && blockOf(wanted) > blockOf(format) ? wanted : format
@@ -56,6 +59,38 @@ function linearCase(format: FormatName, wanted?: FormatName): Case {
       await runRows(bench, random.int(1, tokens))
     },
   }
+}
+
+/** Blocks of every kind, by the greatest magnitude they may have; the last two hold something that is not finite. */
+const magnitudes = [1, 1, 1e-3, 1e4, 3e38, 0, 1e-44, smallestBlock, smallestBlock * 0.999, Number.NaN, Infinity]
+
+/** Rows of blocks of 32, each of another magnitude, with ties of the rounding among them. */
+function unevenRows(random: Random, length: number): Float32Array {
+  let size = 1
+  return Float32Array.from({ length }, (_, i) => {
+    if (i % encodedBlock === 0) size = random.pick(magnitudes)
+    if (!Number.isFinite(size)) return random.chance(0.1) ? size : 1
+    return (size * random.int(-254, 254)) / 254
+  })
+}
+
+const encode: Case = {
+  name: 'encode, blocks of every magnitude',
+  ops: ['encode'],
+  async run(backend, random) {
+    const tokens = rowCounts(random)
+    const bench = await openBench(backend, random, {
+      limits: { tokens },
+      build: (b) => {
+        for (const encoding of encodings) {
+          const width = encoding === 'bf16' ? random.int(1, 200) : encodedBlock * random.int(1, 9)
+          const x = input(b, `${encoding}.x`, width, unevenRows(random, tokens * width))
+          b.g.op('encode', encoding, { x }, { encoding })
+        }
+      },
+    })
+    await runRows(bench, random.int(1, tokens))
+  },
 }
 
 const embeddings: Case = {
@@ -84,12 +119,13 @@ const embeddings: Case = {
   },
 }
 
-/** Conversions that a backend may be asked for when it loads a model; only for one that takes such wishes. */
+/** Conversions that a backend may be asked for, of weights and of what they are multiplied by; only for one that makes them. */
 export const convertedCases: readonly Case[] = [
   linearCase('f32', 'bf16'),
   linearCase('f32', 'f16'),
   linearCase('bf16', 'q8_0'),
   linearCase('q4_k', 'q8_0'),
+  encode,
 ]
 
 export const matrixCases: readonly Case[] = [...formatNames.map((f) => linearCase(f)), embeddings]

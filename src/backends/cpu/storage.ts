@@ -1,16 +1,39 @@
 import type { CacheLayer, Weight } from '../../graph/node.ts'
-import type { PlacedWeight, StoragePolicy, WeightUse } from '../../graph/program.ts'
+import type { StoragePolicy, WeightStorage, WeightUse } from '../../graph/program.ts'
+import type { Encoding } from '../../ops/encoding.ts'
 import { lineBytes } from '../../ops/header.ts'
 import { type FormatName, rowBytes } from '../../tensor/format.ts'
 
 /** Tokens of a KV block: one tile of the attention kernel, whose lanes are keys. */
 export const blockSize = 16
 
-/** Output columns of a panel: four vectors of 16 lanes. */
-const panelColumns = 64
+/** Output columns of a panel: two vectors of 16 lanes. */
+const panelColumns = 32
 
-/** Formats the linear kernel multiplies from as they are; any other is made float32 when it is uploaded. */
-const multiplied: readonly FormatName[] = ['f32', 'bf16', 'f16', 'q8_0']
+interface PanelShape {
+  /** Elements and bytes, a column, of the smallest piece that is whole. */
+  readonly elements: number
+  readonly bytes: number
+  /** What x is rounded to before it is multiplied; float32 is multiplied as it is. */
+  readonly input?: Encoding
+}
+
+/** Formats that `linear` multiplies from; any other becomes float32 when it is uploaded. Twin of native/core/panels.h. */
+const panels: Readonly<Partial<Record<FormatName, PanelShape>>> = {
+  f32: { elements: 1, bytes: 4 },
+  f16: { elements: 1, bytes: 2 },
+  bf16: { elements: 2, bytes: 4, input: 'bf16' },
+  q8_0: { elements: 32, bytes: 34, input: 'q8_0' },
+  q4_0: { elements: 32, bytes: 18, input: 'q8_0' },
+  q4_1: { elements: 32, bytes: 20, input: 'q8_0' },
+  // Five bits are kept as bytes, three as nibbles, and packed scales of four bits and more as bytes.
+  q5_0: { elements: 32, bytes: 34, input: 'q8_0' },
+  q5_1: { elements: 32, bytes: 36, input: 'q8_0' },
+  q3_k: { elements: 256, bytes: 146, input: 'q8_0' },
+  q4_k: { elements: 256, bytes: 148, input: 'q8_0' },
+  q5_k: { elements: 256, bytes: 276, input: 'q8_0' },
+  q6_k: { elements: 256, bytes: 210, input: 'q8_0' },
+}
 
 const wholeLines = (bytes: number) => Math.ceil(bytes / lineBytes) * lineBytes
 
@@ -20,26 +43,23 @@ export function cacheBlockBytes({ kvHeads, headDim }: CacheLayer): number {
   return kvHeads * (headDim + padded) * blockSize * 4
 }
 
-/** Bytes of a matrix packed in panels: for each 64 rows of the weight, its columns one after another. */
-function panelBytes(format: FormatName, rows: number, columns: number): number {
-  return wholeLines(Math.ceil(rows / panelColumns) * panelColumns * rowBytes(format, columns))
+/** A matrix packed in panels: for each 32 rows of the weight, its columns one after another. */
+function inPanels(format: FormatName, rows: number, columns: number): WeightStorage {
+  const { elements, bytes, input } = panels[format]!
+  const panelBytes = panelColumns * Math.ceil(columns / elements) * bytes
+  const size = wholeLines(Math.ceil(rows / panelColumns) * panelBytes)
+  return { format, layout: 'panels', bytes: size, ...(input && { input }) }
 }
 
 function common(stored: readonly FormatName[]): FormatName | undefined {
   return stored.every((f) => f === stored[0]) ? stored[0] : undefined
 }
 
-function storage(
-  weight: Weight,
-  use: WeightUse,
-  stored: readonly FormatName[],
-  wanted?: FormatName,
-): Pick<PlacedWeight, 'format' | 'layout' | 'bytes'> {
+function storage(weight: Weight, use: WeightUse, stored: readonly FormatName[], wanted?: FormatName): WeightStorage {
   const { rows, columns } = weight
   const format = wanted ?? common(stored) ?? 'f32'
   if (use === 'linear') {
-    const packed = multiplied.includes(format) && fits(format, columns) ? format : 'f32'
-    return { format: packed, layout: 'panels', bytes: panelBytes(packed, rows, columns) }
+    return inPanels(panels[format] && fits(format, columns) ? format : 'f32', rows, columns)
   }
   const kept = use === 'embedding' && fits(format, columns) ? format : 'f32'
   return { format: kept, layout: 'rows', bytes: wholeLines(rows * rowBytes(kept, columns)) }

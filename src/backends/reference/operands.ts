@@ -12,6 +12,7 @@ export interface Sources {
 /** A place of an arena of float32 as a matrix. */
 export function matrixAt(data: Float32Array, place: Place): Matrix {
   const { stride, width, rows } = place
+  assert(place.space === 'weights' || place.format === 'f32', 'the reference keeps activations as float32')
   return { data, start: place.offset / 4 + place.column, stride, width, rows }
 }
 

@@ -2,6 +2,7 @@ import type { OpName } from '../../ops/table.ts'
 import { gatedActivation } from './activation.ts'
 import { attention, writeKv } from './attention.ts'
 import { choose } from './choose.ts'
+import { encode } from './encode.ts'
 import { linear } from './linear.ts'
 import { maskTokens } from './mask-tokens.ts'
 import { addRmsNorm, rmsNorm } from './norm.ts'
@@ -30,4 +31,5 @@ export const referenceOps: Readonly<Record<OpName, ReferenceOp>> = {
   warp,
   choose,
   topTokens,
+  encode,
 }

@@ -12,7 +12,7 @@ export function toBfloat16(x: number): number {
 }
 
 /** Nearest whole number, ties to even. */
-function nearest(x: number): number {
+export function nearest(x: number): number {
   const floor = Math.floor(x)
   const rest = x - floor
   return rest > 0.5 || (rest === 0.5 && floor % 2 !== 0) ? floor + 1 : floor

@@ -1,0 +1,104 @@
+// x rounded to what a product takes: bf16, or blocks of 32 signed bytes. Layout: src/ops/encoding.ts. Twin:
+// backends/reference.
+#include "../core/formats.h"
+#include "../core/panels.h"
+#include "call.h"
+
+namespace loquent::LOQUENT_ISA {
+namespace {
+
+void encodeBrain(const float* x, int32_t width, uint8_t* out) {
+  int32_t i = 0;
+#if defined(__AVX512BF16__)
+  for (; i + 16 <= width; i += 16) {
+    const __m256bh halves = _mm512_cvtneps_pbh(load(x + i));
+    memcpy(out + 2 * i, &halves, 32);
+  }
+#endif
+  for (; i < width; i++) {
+    const uint16_t half = floatToBrain(x[i]);
+    memcpy(out + 2 * i, &half, 2);
+  }
+  if (width % 2) memset(out + 2 * width, 0, 2);
+}
+
+constexpr float smallestBlock = 0x1p-100f;
+constexpr int vectors = blockLength / lanes;
+
+/** The greatest magnitude; what is not a number is greater than all that are. */
+float greatestOf(const float* x) {
+  VI most = bits(load(x)) & 0x7fffffff;
+  for (int v = 1; v < vectors; v++) {
+    const VI magnitude = bits(load(x + v * lanes)) & 0x7fffffff;
+    most = magnitude > most ? magnitude : most;
+  }
+  int32_t all[lanes];
+  memcpy(all, &most, sizeof all);
+  int32_t greatest = 0;
+  for (int i = 0; i < lanes; i++) greatest = all[i] > greatest ? all[i] : greatest;
+  float f;
+  memcpy(&f, &greatest, 4);
+  return f;
+}
+
+/** Where the parts of an encoded row begin. */
+struct EncodedRow {
+  int8_t* integers;
+  float* scales;
+  int32_t *minusSums, *minusHalfSums;
+  float* scaledSums;
+};
+
+void encodeBlock(const float* x, int32_t b, const EncodedRow& to) {
+  const float greatest = greatestOf(x + b * blockLength);
+  const bool finite = greatest < __builtin_inff(), nothing = !(finite && greatest >= smallestBlock);
+  const float scale = !finite ? __builtin_nanf("") : nothing ? 0.0f : greatest / 127.0f;
+  const V inverse = splat(nothing ? 0.0f : 127.0f / greatest), magic = splat(12582912.0f);
+  int32_t q[blockLength];
+  for (int v = 0; v < vectors; v++) {
+    // Adding 1.5 * 2^23 rounds to an integer, ties to even, and leaves it in the low bits.
+    const VI rounded = bits(load(x + b * blockLength + v * lanes) * inverse + magic) - 0x4b400000;
+    memcpy(q + v * lanes, &rounded, sizeof rounded);
+  }
+  int32_t sums[2] = {0, 0};
+  for (int i = 0; i < blockLength; i++) {
+    if (!finite) q[i] = 0;
+    to.integers[b * blockLength + i] = static_cast<int8_t>(q[i]);
+    sums[i / 16] += q[i];
+  }
+  to.scales[b] = scale;
+  to.minusSums[b] = -(sums[0] + sums[1]);
+  to.minusHalfSums[2 * b] = -sums[0];
+  to.minusHalfSums[2 * b + 1] = -sums[1];
+  to.scaledSums[b] = scale * static_cast<float>(sums[0] + sums[1]);
+}
+
+void encodeBytes(const float* x, int32_t width, uint8_t* out) {
+  const int32_t blocks = width / blockLength;
+  float* scales = reinterpret_cast<float*>(out + width);
+  int32_t* sums = reinterpret_cast<int32_t*>(scales + blocks);
+  const EncodedRow to = {reinterpret_cast<int8_t*>(out), scales, sums, sums + blocks, reinterpret_cast<float*>(sums + 3 * blocks)};
+  for (int32_t b = 0; b < blocks; b++) encodeBlock(x, b, to);
+}
+
+int32_t tasks(const Step& s, const void* record) { return rowTasks(s, as<op::Encode>(record).x); }
+
+void run(const Step& s, const void* record, int32_t task, uint8_t*) {
+  const auto& o = as<op::Encode>(record);
+  const Rows rows = taskRows(s, o.x, task);
+  for (int32_t r = rows.begin; r < rows.end; r++) {
+    const float* x = rowOf(s, o.x, r);
+    uint8_t* out = reinterpret_cast<uint8_t*>(rowOf(s, o.out, r));
+    if (o.encoding == Encoding::bf16) {
+      encodeBrain(x, o.x.width, out);
+    } else {
+      encodeBytes(x, o.x.width, out);
+    }
+  }
+}
+
+}  // namespace
+
+extern const Kernel encode = {tasks, run, noScratch};
+
+}  // namespace loquent::LOQUENT_ISA

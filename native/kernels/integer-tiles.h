@@ -1,0 +1,184 @@
+// Tiles of quantized weights: integer dot products over blocks of 32 columns of k, exact on every instruction set, then
+// one product with the two scales and one fused addition a block, in ascending order of k.
+#pragma once
+#include "tiles.h"
+
+namespace loquent::LOQUENT_ISA {
+
+/** Vectors a tile is wide: where registers are few, the sums of a block in integers must fit. */
+constexpr int integerVectors(int rows) { return lanes == 16 ? 2 : rows == 1 ? 4 : rows == 2 ? 2 : 1; }
+
+LOQUENT_INLINE VI splatInt(int32_t x) {
+#if defined(__AVX512F__)
+  return (VI)_mm512_set1_epi32(x);
+#elif defined(__AVX2__)
+  return (VI)_mm256_set1_epi32(x);
+#else
+  return VI{x, x, x, x};
+#endif
+}
+LOQUENT_INLINE VI loadInt(const uint8_t* p) {
+  VI v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+LOQUENT_INLINE int32_t wordAt(const uint8_t* p) {
+  int32_t x;
+  memcpy(&x, p, 4);
+  return x;
+}
+LOQUENT_INLINE float floatAt(const uint8_t* p) {
+  float x;
+  memcpy(&x, p, 4);
+  return x;
+}
+
+/** Adds to each lane the products of its four unsigned bytes of w and signed bytes of x. `wide`: w may exceed 127. */
+template <bool wide>
+LOQUENT_INLINE VI dotBytes(VI sum, VI w, VI x) {
+#if defined(__AVX512VNNI__)
+  return (VI)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)w, (__m512i)x);
+#elif defined(__AVX512F__)
+  // Pairs of products of bytes would saturate at 16 bits when w is wide: even and odd bytes apart.
+  const __m512i a = (__m512i)w, b = (__m512i)x;
+  if constexpr (!wide) return sum + (VI)_mm512_madd_epi16(_mm512_maddubs_epi16(a, b), _mm512_set1_epi16(1));
+  const __m512i even = _mm512_madd_epi16(_mm512_and_si512(a, _mm512_set1_epi16(255)), _mm512_srai_epi16(_mm512_slli_epi16(b, 8), 8));
+  const __m512i odd = _mm512_madd_epi16(_mm512_srli_epi16(a, 8), _mm512_srai_epi16(b, 8));
+  return sum + (VI)even + (VI)odd;
+#elif defined(__AVX2__)
+  const __m256i a = (__m256i)w, b = (__m256i)x;
+  if constexpr (!wide) return sum + (VI)_mm256_madd_epi16(_mm256_maddubs_epi16(a, b), _mm256_set1_epi16(1));
+  const __m256i even = _mm256_madd_epi16(_mm256_and_si256(a, _mm256_set1_epi16(255)), _mm256_srai_epi16(_mm256_slli_epi16(b, 8), 8));
+  const __m256i odd = _mm256_madd_epi16(_mm256_srli_epi16(a, 8), _mm256_srai_epi16(b, 8));
+  return sum + (VI)even + (VI)odd;
+#else
+  // 255 * 127 is just within 16 bits.
+  typedef int16_t Short __attribute__((vector_size(16)));
+  typedef uint16_t Unsigned __attribute__((vector_size(16)));
+  const Short even = (Short)((Unsigned)w & 255) * (((Short)x << 8) >> 8), odd = (Short)((Unsigned)w >> 8) * ((Short)x >> 8);
+  const VI e = (VI)even, o = (VI)odd;
+  return sum + ((e << 16) >> 16) + (e >> 16) + ((o << 16) >> 16) + (o >> 16);
+#endif
+}
+
+#define LOQUENT_MEMBER inline __attribute__((always_inline))
+
+/** Four unsigned integers a lane: the `g`-th four of 16 columns of k, 0 to 3. `at` stands at this lane's columns. */
+template <Integers form>
+struct Unpacker {
+  /** Loads what several fours share. */
+  VI low, high;
+  LOQUENT_MEMBER void start16(const uint8_t* integers, int half) {
+    if constexpr (form == Integers::six) high = loadInt(integers + (4 + half) * panelColumns * 4);
+  }
+  LOQUENT_MEMBER VI four(const uint8_t* integers, int half, int g) {
+    if constexpr (form == Integers::bytes) return loadInt(integers + (4 * half + g) * panelColumns * 4);
+    const int32_t mask = 0x0f0f0f0f;
+    if (g % 2 == 0) low = loadInt(integers + (2 * half + g / 2) * panelColumns * 4);
+    const VI nibble = (g % 2 == 0 ? low : low >> 4) & mask;
+    if constexpr (form == Integers::nibbles) return nibble;
+    const VI top = g == 0 ? high << 4 : g == 1 ? high << 2 : g == 2 ? high : high >> 2;
+    return nibble | (top & 0x30303030);
+  }
+};
+
+/** The parts of an encoded row of q8_0, see src/ops/encoding.ts; `b` counts blocks of 32. */
+struct Encoded {
+  const uint8_t* row;
+  int64_t stride;
+  int64_t width, blocks;
+  LOQUENT_MEMBER const uint8_t* integers(int r, int32_t k) const { return row + r * stride + k; }
+  LOQUENT_MEMBER float scale(int r, int64_t b) const { return floatAt(row + r * stride + width + 4 * b); }
+  LOQUENT_MEMBER int32_t minusSum(int r, int64_t b) const { return wordAt(row + r * stride + width + 4 * (blocks + b)); }
+  LOQUENT_MEMBER int32_t minusHalfSum(int r, int64_t h) const { return wordAt(row + r * stride + width + 4 * (2 * blocks + h)); }
+  LOQUENT_MEMBER float scaledSum(int r, int64_t b) const { return floatAt(row + r * stride + width + 4 * (4 * blocks + b)); }
+};
+
+#undef LOQUENT_MEMBER
+
+/** Scale, and minimum to be added, of some columns of a block, for its first or second half. */
+template <Scales S>
+LOQUENT_INLINE V scaleOf(const uint8_t* header, const uint8_t* scales, int column, int half) {
+  if constexpr (S == Scales::half || S == Scales::minimum) return loadHalf(scales + 2 * column);
+  return loadHalf(header + 2 * column) * loadBytes(scales + half * panelColumns + column);
+}
+template <Scales S>
+LOQUENT_INLINE V minimumOf(const uint8_t* header, const uint8_t* scales, int column) {
+  if constexpr (S == Scales::minimum) return loadHalf(scales + 2 * (panelColumns + column));
+  return splat(0.0f) - loadHalf(header + 2 * (panelColumns + column)) * loadBytes(scales + panelColumns + column);
+}
+
+template <Format T, int R>
+void integerTile(const uint8_t* w, const Input& in, int32_t length, float* sums, bool fetch) {
+  constexpr PanelForm form = panelForm(T);
+  constexpr int C = integerVectors(R), halves = form.scales == Scales::super16 ? 2 : 1;
+  constexpr bool minimum = form.scales == Scales::minimum || form.scales == Scales::super, wide = form.offsetBits == 7;
+  const Encoded x = {in.rows, in.stride, in.width, in.width / blockLength};
+  for (int first = 0; first < panelColumns; first += C * lanes) {
+    const uint8_t* p = w;
+    const uint8_t* header = nullptr;
+    for (int32_t k = 0; k < length; k += blockLength) {
+      if (headerBytes(form.scales) && k % superLength == 0) {
+        header = p;
+        p += headerBytes(form.scales);
+      }
+      const uint8_t* integers = p + scaleBytes(form.scales) + first * 4;
+      const int64_t b = (in.k + k) / blockLength;
+      if (fetch && first == 0) prefetch(p, blockBytes(form));
+      VI dot[R][C];
+#pragma GCC unroll(lanes > 4 ? 2 : 1)
+      for (int half = 0; half < 2; half++) {
+        Unpacker<form.integers> unpack[C];
+        for (int c = 0; c < C; c++) unpack[c].start16(integers + c * lanes * 4, half);
+        if (half < halves) {
+          for (int r = 0; r < R; r++) {
+            VI start = splatInt(0);
+            if constexpr (form.offsetBits >= 0) start = splatInt(halves == 2 ? x.minusHalfSum(r, 2 * b + half) : x.minusSum(r, b)) << form.offsetBits;
+            for (int c = 0; c < C; c++) dot[r][c] = start;
+          }
+        }
+#pragma GCC unroll(lanes > 4 ? 4 : 1)
+        for (int g = 0; g < 4; g++) {
+          VI weight[C];
+          for (int c = 0; c < C; c++) weight[c] = unpack[c].four(integers + c * lanes * 4, half, g);
+          for (int r = 0; r < R; r++) {
+            const VI four = splatInt(wordAt(x.integers(r, in.k + k + 16 * half + 4 * g)));
+            for (int c = 0; c < C; c++) dot[r][c] = dotBytes<wide>(dot[r][c], weight[c], four);
+          }
+        }
+        if (half + 1 < 2 && halves == 1) continue;
+        V scale[C], offset[C];
+        for (int c = 0; c < C; c++) {
+          scale[c] = scaleOf<form.scales>(header, p, first + c * lanes, halves == 2 ? half : 0);
+          if constexpr (minimum) offset[c] = minimumOf<form.scales>(header, p, first + c * lanes);
+        }
+        for (int r = 0; r < R; r++) {
+          const V scaleX = splat(x.scale(r, b));
+          for (int c = 0; c < C; c++) {
+            float* at = sums + r * panelColumns + first + c * lanes;
+            V sum = fma(__builtin_convertvector(dot[r][c], V), scale[c] * scaleX, load(at));
+            if constexpr (minimum) sum = fma(offset[c], splat(x.scaledSum(r, b)), sum);
+            store(at, sum);
+          }
+        }
+      }
+      p += blockBytes(form);
+    }
+  }
+}
+
+template <Format T>
+constexpr Tiles makeTiles() {
+  Tiles t = {integerTile<T, 1>, integerTile<T, 2>, integerTile<T, 3>, integerTile<T, 4>, integerTile<T, 5>, integerTile<T, 6>};
+  if constexpr (tileRows == 12) {
+    const Tile more[] = {integerTile<T, 7>,  integerTile<T, 8>,  integerTile<T, 9>,
+                         integerTile<T, 10>, integerTile<T, 11>, integerTile<T, 12>};
+    for (int i = 0; i < 6; i++) t.of[6 + i] = more[i];
+  }
+  return t;
+}
+
+template <Format T>
+constexpr Tiles integerTilesOf = makeTiles<T>();
+
+}  // namespace loquent::LOQUENT_ISA

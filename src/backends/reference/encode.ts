@@ -1,0 +1,32 @@
+import { type Encoding, encodedBlock, smallestBlock } from '../../ops/encoding.ts'
+import { type Matrix, rowOf, type Step } from './operand.ts'
+import { nearest, toBfloat16 } from './rounding.ts'
+
+/** The values after rounding, kept as float32: what an encoded row decodes to. */
+export function encode(
+  o: { x: Matrix; out: Matrix },
+  a: { encoding: Encoding },
+  _step: Step,
+  from: number,
+  to: number,
+): void {
+  for (let r = from; r < to; r++) {
+    const [x, out] = [rowOf(o.x, r), rowOf(o.out, r)]
+    if (a.encoding === 'bf16') for (let i = 0; i < x.length; i++) out[i] = toBfloat16(x[i]!)
+    else for (let b = 0; b < x.length; b += encodedBlock) encodeBlock(x, out, b)
+  }
+}
+
+/** Every step in float32, as kernels do it, so that no multiple differs. */
+function encodeBlock(x: Float32Array, out: Float32Array, begin: number): void {
+  let greatest = 0
+  for (let i = 0; i < encodedBlock; i++) greatest = Math.max(greatest, Math.abs(x[begin + i]!))
+  const finite = greatest < Number.POSITIVE_INFINITY
+  const nothing = !(finite && greatest >= smallestBlock)
+  const scale = !finite ? Number.NaN : nothing ? 0 : Math.fround(greatest / 127)
+  const inverse = nothing ? 0 : Math.fround(127 / greatest)
+  for (let i = 0; i < encodedBlock; i++) {
+    const multiple = finite ? nearest(Math.fround(x[begin + i]! * inverse)) : 0
+    out[begin + i] = multiple * scale
+  }
+}
