@@ -54,7 +54,10 @@ function startHost(model: string, options: Omit<LoadOptions, 'tokenizerConfigPat
 }
 
 /** Where the files of `model` are: a path is taken as it is; what is no path, and could be an id, is one. */
-export async function findModel(model: string, options: HubOptions): Promise<Partial<Snapshot> & { readonly path: string }> {
+export async function findModel(
+  model: string,
+  options: HubOptions,
+): Promise<Partial<Snapshot> & { readonly path: string }> {
   return existsSync(model) || !isModelId(model) ? { path: model } : downloadModel(model, options)
 }
 
