@@ -1,4 +1,4 @@
-import { measure, streamTokens } from '#dist/cli/measure.js'
+import { measureDecode, measurePrefill, streamTokens } from '#dist/cli/measure.js'
 import type { EngineHost } from '#dist/engine/host.js'
 import type { EngineOptions } from '#dist/engine/spec.js'
 import { startWorkerHost } from '#dist/engine/worker-host.js'
@@ -16,7 +16,7 @@ export interface Ours {
 }
 
 export async function openOurs(model: string, held: readonly Case[], engine: Partial<EngineOptions>): Promise<Ours> {
-  const sizes = held.map((c) => ({ batch: c.batch, tokens: streamTokens(c, stepTokens) + kvSlack }))
+  const sizes = held.map((c) => ({ batch: c.batch, tokens: streamTokens(c) + kvSlack }))
   const host = await startWorkerHost({
     ...engine,
     model,
@@ -26,15 +26,22 @@ export async function openOurs(model: string, held: readonly Case[], engine: Par
     maxBatchPrefillTokens: stepTokens,
   })
   let seed = 0
-  await measure(host, { batch: 1, promptTokens: 64, newTokens: 4 }, seed++, stepTokens)
+  const warm = { batch: 1, promptTokens: 64, newTokens: 4 }
+  await measurePrefill(host, warm, seed)
+  await measureDecode(host, warm, seed)
   return {
     dtype: host.facts.dtype,
-    run: (c) => rate(host, c, ++seed),
+    run: (c) => (c.kind === 'prefill' ? prefillRate(host, c, ++seed) : decodeRate(host, c)),
     close: () => host.close(),
   }
 }
 
-async function rate(host: EngineHost, c: Case, seed: number): Promise<number> {
-  const { prefillRate, decodeRate } = await measure(host, c, seed, stepTokens)
-  return c.kind === 'prefill' ? prefillRate : decodeRate
+async function prefillRate(host: EngineHost, c: Case, seed: number): Promise<number> {
+  return (await measurePrefill(host, c, seed)).rate
+}
+
+/** Every round continues the same prompts: in the first they are computed, then they are found. */
+async function decodeRate(host: EngineHost, c: Case): Promise<number> {
+  await measurePrefill(host, c, c.promptTokens)
+  return (await measureDecode(host, c, c.promptTokens)).rate
 }

@@ -3,7 +3,7 @@ import type { EngineOptions } from '../engine/spec.ts'
 import { startWorkerHost } from '../engine/worker-host.ts'
 import { embeddedModel } from '../library/embedded.ts'
 import type { ModelFlags } from './load-model.ts'
-import { type Measured, measure, streamTokens, type Workload } from './measure.ts'
+import { type Decode, measureDecode, measurePrefill, type Prefill, streamTokens, type Workload } from './measure.ts'
 import { showProgress } from './progress.ts'
 import { median, quantile } from './statistics.ts'
 
@@ -37,7 +37,7 @@ export async function bench(flags: BenchFlags): Promise<void> {
   const host = await startWorkerHost(options, showProgress(process.stderr))
   const loadSeconds = (performance.now() - started) / 1000
   try {
-    const lines = await run(host, workloads, rounds, stepTokens)
+    const lines = await run(host, workloads, rounds)
     print(host, lines)
     const { backend, dtype } = host.facts
     const facts = { backend, dtype, threads: flags.threads ?? null, isa: flags.isa ?? null, loadSeconds, rounds }
@@ -50,8 +50,8 @@ export async function bench(flags: BenchFlags): Promise<void> {
 /** What the engine must hold for the greatest workload, unless the flags ask for more. */
 function engineOptions(flags: BenchFlags, workloads: readonly Workload[], stepTokens: number): EngineOptions {
   const { modelId, backend, dtype, threads, isa, verify } = flags
-  const context = Math.max(...workloads.map((w) => streamTokens(w, stepTokens)))
-  const held = Math.max(...workloads.map((w) => w.batch * (streamTokens(w, stepTokens) + kvSlack)))
+  const context = Math.max(...workloads.map((w) => streamTokens(w)))
+  const held = Math.max(...workloads.map((w) => w.batch * (streamTokens(w) + kvSlack)))
   return {
     model: modelId ?? embeddedModel,
     backend,
@@ -71,29 +71,33 @@ function engineOptions(flags: BenchFlags, workloads: readonly Workload[], stepTo
 /** A stream takes whole blocks, and one more is asked for before it starts. */
 const kvSlack = 64
 
-/** All workloads in turn, round after round, after one that warms up. */
-async function run(
-  host: EngineHost,
-  workloads: readonly Workload[],
-  rounds: number,
-  stepTokens: number,
-): Promise<Line[]> {
-  let seed = 0
-  await measure(host, { batch: 1, promptTokens: workloads[0]!.promptTokens, newTokens: 1 }, seed++, stepTokens)
-  const measured: Measured[][] = workloads.map(() => [])
-  for (let r = 0; r < rounds; r++) {
-    for (const [i, w] of workloads.entries()) measured[i]!.push(await measure(host, w, seed++, stepTokens))
-  }
-  return workloads.map((w, i) => line(w, measured[i]!))
+interface Round {
+  readonly prefill: Prefill
+  readonly decode: Decode
 }
 
-function line(w: Workload, rounds: readonly Measured[]): Line {
-  const gaps = rounds.flatMap((m) => m.gaps)
+/** All workloads in turn, round after round, after one that warms up. */
+async function run(host: EngineHost, workloads: readonly Workload[], rounds: number): Promise<Line[]> {
+  const done: Round[][] = workloads.map(() => [])
+  let seed = 0
+  const once = async (w: Workload): Promise<Round> => {
+    seed++
+    return { prefill: await measurePrefill(host, w, seed), decode: await measureDecode(host, w, seed) }
+  }
+  await once({ ...workloads[0]!, batch: 1, newTokens: 2 })
+  for (let r = 0; r < rounds; r++) {
+    for (const [i, w] of workloads.entries()) done[i]!.push(await once(w))
+  }
+  return workloads.map((w, i) => line(w, done[i]!))
+}
+
+function line(w: Workload, rounds: readonly Round[]): Line {
+  const gaps = rounds.flatMap((r) => r.decode.gaps)
   return {
     ...w,
-    prefillRate: median(rounds.map((m) => m.prefillRate)),
-    firstToken: median(rounds.flatMap((m) => m.firstToken)),
-    decodeRate: median(rounds.map((m) => m.decodeRate)),
+    prefillRate: median(rounds.map((r) => r.prefill.rate)),
+    firstToken: median(rounds.flatMap((r) => r.prefill.firstToken)),
+    decodeRate: median(rounds.map((r) => r.decode.rate)),
     gapMedian: median(gaps),
     gapP99: quantile(gaps, 0.99),
   }

@@ -8,14 +8,17 @@ export interface Workload {
   readonly newTokens: number
 }
 
-/** What one run of a workload showed. Times in milliseconds, rates in tokens a second over all streams. */
-export interface Measured {
+/** Times in milliseconds, rates in tokens a second over all streams. */
+export interface Prefill {
   /** From the start to the first token, for each stream. */
   readonly firstToken: readonly number[]
   /** Prompt tokens of all streams over the time until the last of them had its first token. */
-  readonly prefillRate: number
+  readonly rate: number
+}
+
+export interface Decode {
   /** Tokens generated while all streams were generating. */
-  readonly decodeRate: number
+  readonly rate: number
   /** Between one token and the next of a stream, in the same time. */
   readonly gaps: readonly number[]
 }
@@ -31,43 +34,42 @@ const greedy = {
   frequencyPenalty: 0,
 } as const
 
-/** Steps in which early streams already generate, at the expense of the prompts of late ones. */
-const overlap = (w: Workload, stepTokens: number): number =>
-  Math.ceil((w.batch * w.promptTokens) / Math.max(1, stepTokens - w.batch)) + 1
+/** Tokens of the context that a stream may take: those that start first generate more than those that start last. */
+export const streamTokens = (w: Workload): number => w.promptTokens + 1 + w.newTokens + (w.batch > 1 ? w.batch : 0)
 
-/** Tokens that a stream of the workload takes of the context. */
-export function streamTokens(w: Workload, stepTokens: number): number {
-  return w.promptTokens + 1 + w.newTokens + (w.batch > 1 ? overlap(w, stepTokens) : 0)
+/** Runs the prompts of a workload up to their first tokens, all at once. Different seeds share no prefix. */
+export async function measurePrefill(host: EngineHost, w: Workload, seed: number): Promise<Prefill> {
+  const times = await runAll(host, w, seed, 1)
+  const firstToken = times.map((t) => t[0]!)
+  return { firstToken, rate: (1000 * w.batch * w.promptTokens) / Math.max(...firstToken) }
 }
 
 /**
- * Runs a workload once and watches its tokens arrive. Ids are drawn from `seed`, so that runs with different seeds
- * share no prefix; no id ends a stream early. `stepTokens` is the engine's token budget of a step.
+ * Continues the prompts of a workload that `measurePrefill` ran with the same seed: the engine finds them computed, so
+ * that all streams generate from the beginning. No id ends a stream early.
  */
-export async function measure(host: EngineHost, w: Workload, seed: number, stepTokens: number): Promise<Measured> {
-  const maxNewTokens = streamTokens(w, stepTokens) - w.promptTokens
-  const begin = performance.now()
-  const streams = Array.from({ length: w.batch }, (_, i) =>
-    arrivals(host, spec(host, w.promptTokens, maxNewTokens, seed * w.batch + i), begin),
-  )
-  return summary(w, await Promise.all(streams))
+export async function measureDecode(host: EngineHost, w: Workload, seed: number): Promise<Decode> {
+  return decodeOf(await runAll(host, w, seed, streamTokens(w) - w.promptTokens))
 }
 
-/** Rates and gaps from when each token of each stream arrived. */
-export function summary(w: Workload, times: readonly (readonly number[])[]): Measured {
-  const firstToken = times.map((t) => t[0]!)
-  const from = Math.max(...firstToken)
+/** Rate and gaps of the time from when the last stream has its first token to when the first stream has its last. */
+export function decodeOf(times: readonly (readonly number[])[]): Decode {
+  const from = Math.max(...times.map((t) => t[0]!))
   const to = Math.min(...times.map((t) => t.at(-1)!))
-  const gaps = times.flatMap((t) =>
-    t.flatMap((at, i) => (i > 0 && t[i - 1]! >= from && at <= to ? [at - t[i - 1]!] : [])),
-  )
-  const generated = times.reduce((sum, t) => sum + t.filter((at) => at > from && at <= to).length, 0)
-  return {
-    firstToken,
-    prefillRate: (1000 * w.batch * w.promptTokens) / from,
-    decodeRate: (1000 * generated) / (to - from),
-    gaps,
-  }
+  const within = (at: number) => at > from && at <= to
+  const gaps = times.flatMap((t) => t.flatMap((at, i) => (i > 0 && within(at) ? [at - t[i - 1]!] : [])))
+  const generated = times.reduce((sum, t) => sum + t.filter(within).length, 0)
+  return { rate: to > from ? (1000 * generated) / (to - from) : Number.NaN, gaps }
+}
+
+/** When each token of each stream arrived, from the start. */
+function runAll(host: EngineHost, w: Workload, seed: number, maxNewTokens: number): Promise<number[][]> {
+  const begin = performance.now()
+  const requests = Array.from({ length: w.batch }, (_, i) => {
+    const promptIds = randomIds(w.promptTokens, host.facts.vocabulary, seed * w.batch + i)
+    return { promptIds, maxNewTokens, eosIds: [], sampling: greedy, topTokens: 0, promptLogprobs: false }
+  })
+  return Promise.all(requests.map((request) => arrivals(host, request, begin)))
 }
 
 async function arrivals(host: EngineHost, request: GenerateSpec, begin: number): Promise<number[]> {
@@ -77,11 +79,6 @@ async function arrivals(host: EngineHost, request: GenerateSpec, begin: number):
     for (const _ of tokens) times.push(now)
   }
   return times
-}
-
-function spec(host: EngineHost, promptTokens: number, maxNewTokens: number, seed: number): GenerateSpec {
-  const promptIds = randomIds(promptTokens, host.facts.vocabulary, seed)
-  return { promptIds, maxNewTokens, eosIds: [], sampling: greedy, topTokens: 0, promptLogprobs: false }
 }
 
 /** A linear congruential generator (Knuth's constants) is random enough for ids that mean nothing. */

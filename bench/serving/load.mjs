@@ -1,0 +1,48 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { stream } from './client.mjs'
+import { exponentialMs } from './random.mjs'
+
+/** Most requests open at once on our side; arrivals beyond are counted as failed: the generator could not keep up. */
+const maxOpen = 3000
+
+/**
+ * Open loop: requests arrive at `rate` a second, independently of each other and of the answers, for `seconds` or until
+ * `count` of them came. Resolves when all are answered.
+ */
+export async function openLoop(server, { rate, seconds = Number.POSITIVE_INFINITY, count, random, requestOf }) {
+  const results = []
+  const open = new Set()
+  const from = performance.now()
+  let next = from
+  for (let i = 0; i < (count ?? Number.POSITIVE_INFINITY); i++) {
+    next += exponentialMs(random, rate)
+    if (next - from > seconds * 1000) break
+    const wait = next - performance.now()
+    if (wait > 0) await sleep(wait)
+    if (open.size >= maxOpen) {
+      results.push({ start: next, end: next, tokens: [], outcome: 'failed', reason: 'not sent: too many are open' })
+      continue
+    }
+    const request = stream(server, requestOf(i)).then((result) => {
+      results.push(result)
+      open.delete(request)
+    })
+    open.add(request)
+  }
+  const to = Math.max(performance.now(), Number.isFinite(seconds) ? from + seconds * 1000 : 0)
+  await Promise.all(open)
+  return { results, from, to }
+}
+
+/** Closed loop: `clients` of them, each asking again as soon as it is answered, for `seconds`. */
+export async function closedLoop(server, { clients, seconds, requestOf }) {
+  const results = []
+  const from = performance.now()
+  const to = from + seconds * 1000
+  let asked = 0
+  const client = async () => {
+    while (performance.now() < to) results.push(await stream(server, requestOf(asked++)))
+  }
+  await Promise.all(Array.from({ length: clients }, client))
+  return { results, from, to }
+}
