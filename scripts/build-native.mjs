@@ -18,7 +18,16 @@ const common = ['-std=c++20', '-O3', '-fPIC', '-fvisibility=hidden', '-Wall', '-
 // Kernels say themselves where products are fused, and never throw.
 const kernel = ['-ffp-contract=off', '-fwrapv', '-fno-exceptions', '-fno-rtti', '-fno-math-errno', '-fno-trapping-math']
 const avx2 = ['-mavx2', '-mfma', '-mf16c']
-const avx512 = [...avx2, '-mavx512f', '-mavx512bw', '-mavx512vl', '-mavx512dq', '-mavx512vnni', '-mavx512bf16', '-mprefer-vector-width=512']
+const avx512 = [
+  ...avx2,
+  '-mavx512f',
+  '-mavx512bw',
+  '-mavx512vl',
+  '-mavx512dq',
+  '-mavx512vnni',
+  '-mavx512bf16',
+  '-mprefer-vector-width=512',
+]
 
 /** Instruction sets the kernels are compiled for, slowest first; `kernels/sets.cpp` lists the same. */
 const sets = process.arch === 'x64' ? { generic: [], avx2, avx512 } : { generic: [] }
