@@ -92,5 +92,8 @@ export function specOf(
     sampling,
     topTokens: o.topNTokens ?? 0,
     promptLogprobs: o.promptLogprobs ?? false,
+    ...(o.salt !== undefined && { salt: o.salt }),
+    ...(o.priority !== undefined && { priority: o.priority }),
+    ...(o.maxTimeMs !== undefined && { maxTimeMs: o.maxTimeMs }),
   }
 }

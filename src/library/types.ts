@@ -41,6 +41,12 @@ export interface GenerateOptions {
   readonly returnFullText?: boolean
   /** Add the tokenizer's special tokens (BOS) to the prompt; default true, and false for chats. */
   readonly addSpecialTokens?: boolean
+  /** Whose request it is: computed prompts are only reused among requests with the same salt. */
+  readonly salt?: string
+  /** A head start over other requests: an integer from -10 to 10, 0 when absent. */
+  readonly priority?: number
+  /** Milliseconds from its arrival at the engine after which the next token is the last, with `length`. */
+  readonly maxTimeMs?: number
   readonly signal?: AbortSignal
 }
 

@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import { fail } from '../../base/errors.ts'
-import type { Prompt, StreamEvent } from '../../library/types.ts'
+import type { GenerateOptions, Prompt, StreamEvent } from '../../library/types.ts'
 import { type GenerateParameters, GenerateParametersSchema } from '../../wire/tgi.ts'
 import { compile } from '../../wire/validate.ts'
 import type { Done } from '../outcome.ts'
@@ -20,6 +20,11 @@ export interface Job {
 /** Parameters that change nothing. */
 export const neutral: GenerateParameters = compile(GenerateParametersSchema)('{}')
 
+/** Prompts are reused among those who carry the same key, and nobody can find out another's by how fast an answer is. */
+function tenantOf({ headers: { authorization } }: FastifyRequest): Pick<GenerateOptions, 'salt'> {
+  return authorization === undefined ? {} : { salt: authorization }
+}
+
 /** Runs a job under a permit of its own, checked, and told to the observer when it has come to its end. */
 export async function* tokensOf(
   { admission, limits, llm, observer }: Context,
@@ -32,7 +37,7 @@ export async function* tokensOf(
   const release = admission.take()
   try {
     checkRequest(job, limits)
-    for await (const event of llm.stream(job.inputs, optionsOf(job, signal))) {
+    for await (const event of llm.stream(job.inputs, { ...optionsOf(job, signal), ...tenantOf(request) })) {
       if (event.final) {
         observer.done(request, {
           generation: event.final,
@@ -63,7 +68,7 @@ export async function runAll(
   try {
     for (const job of jobs) checkRequest(job, limits)
     const starts = jobs.map((job) => async (cancelled: AbortSignal): Promise<Done> => {
-      const generation = await llm.generate(job.inputs, optionsOf(job, cancelled))
+      const generation = await llm.generate(job.inputs, { ...optionsOf(job, cancelled), ...tenantOf(request) })
       return { generation, totalMs: performance.now() - start, parameters: job.parameters }
     })
     const done = await together(signal, starts)
