@@ -13,6 +13,7 @@ export interface ModelFlags extends HubFlags {
   readonly maxBatchPrefillTokens?: number
   readonly maxBatchTotalTokens?: number
   readonly maxBatchSize?: number
+  readonly prefillStretch?: number
   readonly ropeScaling?: 'linear' | 'dynamic'
   readonly ropeFactor?: number
   readonly tokenizerConfigPath?: string

@@ -111,6 +111,12 @@ export const modelOptions: readonly OptionRow[] = [
     parse: integer(1),
   },
   { flags: '--max-batch-size <n>', env: 'MAX_BATCH_SIZE', doc: 'most requests that share a step', parse: integer(1) },
+  {
+    flags: '--prefill-stretch <x>',
+    env: 'LOQUENT_PREFILL_STRETCH',
+    doc: 'how many times longer a step may take because prompts are computed beside running requests (default: 2.25)',
+    parse: real,
+  },
   { flags: '--rope-scaling <type>', env: 'ROPE_SCALING', doc: 'stretch the context', choices: ['linear', 'dynamic'] },
   {
     flags: '--rope-factor <x>',
@@ -147,6 +153,18 @@ export const serveOptions: readonly OptionRow[] = [
     doc: 'requests in flight before 429',
     fallback: 128,
     parse: integer(1),
+  },
+  {
+    flags: '--waiting-served-ratio <x>',
+    env: 'WAITING_SERVED_RATIO',
+    doc: 'does not apply: a request that fits joins the next step; said at the start',
+    parse: real,
+  },
+  {
+    flags: '--max-waiting-tokens <n>',
+    env: 'MAX_WAITING_TOKENS',
+    doc: 'does not apply, as above',
+    parse: integer(0),
   },
   { flags: '--max-best-of <n>', env: 'MAX_BEST_OF', doc: 'largest best_of', fallback: 2, parse: integer(1) },
   {

@@ -8,6 +8,8 @@ interface ServeFlags extends ModelFlags {
   readonly hostname: string
   readonly port: number
   readonly maxConcurrentRequests: number
+  readonly waitingServedRatio?: number
+  readonly maxWaitingTokens?: number
   readonly maxBestOf: number
   readonly maxStopSequences: number
   readonly maxTopNTokens: number
@@ -18,6 +20,17 @@ interface ServeFlags extends ModelFlags {
   readonly strict: boolean
   readonly jsonOutput: boolean
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent'
+}
+
+/** Flags that say when running requests make room for a waiting prompt: here both are in every step. */
+export function notApplying(flags: Pick<ServeFlags, 'waitingServedRatio' | 'maxWaitingTokens'>): string[] {
+  const given = [
+    flags.waitingServedRatio !== undefined && '--waiting-served-ratio',
+    flags.maxWaitingTokens !== undefined && '--max-waiting-tokens',
+  ].filter((flag) => flag !== false)
+  return given.map(
+    (flag) => `${flag} does not apply: prompts are computed in chunks beside running requests, which never pause`,
+  )
 }
 
 /**
@@ -33,6 +46,7 @@ export async function serve(flags: ServeFlags): Promise<void> {
   const access = { corsAllowOrigin, apiKeys: flags.apiKey ?? [], strict: flags.strict }
   const app = await listen(llm, { version, hostname, port, ...limits, ...access, jsonOutput, logLevel })
   notice = (text) => app.log.warn(text)
+  for (const text of notApplying(flags)) notice(text)
   const address = app.server.address() as AddressInfo
   const { modelId, architecture, backend, dtype } = llm.info
   app.log.info({ model: modelId, architecture, backend, dtype }, `serving on http://${address.address}:${address.port}`)

@@ -319,3 +319,12 @@ test('more requests than may wait are refused as overload', async () => {
   assert.deepEqual([...heard.answers], [[maxWaiting, { tokens: [], error: 'engine.overloaded' }]])
   await engine.close()
 })
+
+test('a stretch that leaves prompts no room is refused', async () => {
+  for (const prefillStretch of [1, -2, Number.NaN]) {
+    await assert.rejects(
+      withEngine({ prefillStretch }, async () => {}),
+      { code: 'option.invalid', message: /prefillStretch/ },
+    )
+  }
+})

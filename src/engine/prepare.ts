@@ -37,6 +37,7 @@ export interface Prepared {
 
 /** Reads a model's configuration, builds its graph and plans it for a backend. Reads and reserves nothing else. */
 export function prepare(checkpoint: Checkpoint, backend: Backend, options: EngineOptions): Prepared {
+  checkStretch(options.prefillStretch)
   const json = withRopeScaling(checkpoint.config, options.ropeScaling)
   const { catalog } = checkpoint
   const architecture = findArchitecture(json)
@@ -49,6 +50,11 @@ export function prepare(checkpoint: Checkpoint, backend: Backend, options: Engin
     reuse: !options.verify,
   })
   return { facts: engineFacts(checkpoint, architecture, backend, program), program, costs }
+}
+
+function checkStretch(stretch = 0): void {
+  if (stretch === 0 || (stretch > 1 && Number.isFinite(stretch))) return
+  fail('option.invalid', { name: 'prefillStretch', reason: `${stretch} is not a number greater than 1` })
 }
 
 function wantedFormat(dtype: EngineOptions['dtype'] = 'auto'): { wanted?: FormatName } {
