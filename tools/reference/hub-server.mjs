@@ -13,6 +13,7 @@ const hub = await startHub({ 'org/name': { files, large: ['model.safetensors'], 
 console.log(hub.url)
 let told = 0
 setInterval(() => {
-  for (; told < hub.asked.length; told++) console.log(`${hub.asked[told].method} ${hub.asked[told].host} ${hub.asked[told].path}`)
+  for (; told < hub.asked.length; told++)
+    console.log(`${hub.asked[told].method} ${hub.asked[told].host} ${hub.asked[told].path}`)
 }, 20)
 process.stdin.on('end', () => process.exit(0)).resume()
