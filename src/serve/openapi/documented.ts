@@ -143,13 +143,13 @@ export const documented: readonly RouteDoc[] = [
     summary: 'The model and the limits of the server',
     answers: [json(InfoSchema)],
   },
-  ...['/health', '/ping', '/'].map(
+  ...['/health', '/health/live', '/health/ready', '/ping', '/'].map(
     (path): RouteDoc => ({
       method: 'get',
       path,
-      operationId: path === '/' ? 'root_health' : path.slice(1),
+      operationId: path === '/' ? 'root_health' : path.slice(1).replace('/', '_'),
       tag: tgi,
-      summary: 'Whether the engine answers',
+      summary: path === '/health/live' ? 'Whether the engine turns over' : 'Whether the engine generates',
       answers: [empty, unhealthy],
     }),
   ),
