@@ -40,9 +40,10 @@ const deadlineMs = 300_000
 
 /**
  * One request to `server`, read as it comes. Resolves with when it was sent, when each token came, and how it ended:
- * `completed`, `refused` (429), `left` (by `leaveAfterMs`), or `failed` with a reason.
+ * `completed`, `refused` (429), `left` (after `leaveAfterMs`, or by `signal`), or `failed` with a reason. `onToken` hears
+ * of each token.
  */
-export function stream(server, { leaveAfterMs, ...request }) {
+export function stream(server, { leaveAfterMs, signal, ...request }) {
   const dialect = dialects[server.dialect]
   const result = { start: performance.now(), tokens: [], outcome: 'failed', reason: 'closed before its end' }
   return new Promise((resolve) => {
@@ -55,6 +56,7 @@ export function stream(server, { leaveAfterMs, ...request }) {
     }
     const timers = [setTimeout(leave('failed', 'too late'), deadlineMs)]
     if (leaveAfterMs !== undefined) timers.push(setTimeout(leave('left'), leaveAfterMs))
+    signal?.addEventListener('abort', leave('left'), { once: true })
     sent.on('error', (error) => {
       if (result.outcome === 'failed' && result.reason !== 'too late') result.reason = error.message
     })
@@ -62,12 +64,12 @@ export function stream(server, { leaveAfterMs, ...request }) {
       for (const timer of timers) clearTimeout(timer)
       resolve({ ...result, end: performance.now() })
     })
-    sent.on('response', (response) => receive(response, dialect, result))
+    sent.on('response', (response) => receive(response, dialect, result, request.onToken))
     sent.end(body)
   })
 }
 
-function receive(response, dialect, result) {
+function receive(response, dialect, result, onToken) {
   result.retryAfter = response.headers['retry-after']
   if (response.statusCode !== 200) {
     const outcome = response.statusCode === 429 ? 'refused' : 'failed'
@@ -81,7 +83,9 @@ function receive(response, dialect, result) {
     const now = performance.now()
     const lines = (rest + text).split('\n')
     rest = lines.pop()
+    const before = result.tokens.length
     for (const line of lines) if (line.startsWith('data: {')) take(dialect.read(JSON.parse(line.slice(6))), now, result)
+    if (result.tokens.length > before) onToken?.(result)
   })
 }
 

@@ -90,10 +90,8 @@ export async function metric(server, name, label = '') {
   const text = await (await fetch(`${server.origin}/metrics`)).text()
   let sum = 0
   for (const line of text.split('\n')) {
-    const [, labels = '', value] = /^([a-z_]+)(\{[^}]*\})?/i.exec(line)?.[1] === name ? split(line) : []
-    if (value !== undefined && labels.includes(label)) sum += Number(value)
+    const [, found, labels = '', value] = /^(\w+)(\{.*\})? (\S+)$/.exec(line) ?? []
+    if (found === name && labels.includes(label)) sum += Number(value)
   }
   return sum
 }
-
-const split = (line) => /^[a-z_]+(\{[^}]*\})? (\S+)/i.exec(line) ?? []
