@@ -1,3 +1,4 @@
+import { deepStrictEqual as deepEqual } from 'node:assert'
 import { assert } from '../../base/assert.ts'
 import { LoquentError } from '../../base/errors.ts'
 import type { Limits } from '../../ops/domain.ts'
@@ -209,4 +210,31 @@ export async function simulate(seed: number): Promise<Run> {
   const { blocks, preemptions, prefix } = scheduler.stats()
   assert(blocks.held === 0, 'blocks are held for nobody')
   return { ...world, ...run, preemptions, reused: prefix.reused, redone: machine.redone }
+}
+
+/** What many runs came to, for those who want to know whether they tested anything. */
+export interface Totals {
+  preemptions: number
+  reused: number
+  redone: number
+  ended: number
+  failed: number
+}
+
+/** Runs the seeds from `from` up to `to`, and holds every answer against the same request alone. */
+export async function simulateAll(from: number, to: number): Promise<Totals> {
+  const totals = { preemptions: 0, reused: 0, redone: 0, ended: 0, failed: 0 }
+  for (let seed = from; seed < to; seed++) {
+    const run = await simulate(seed)
+    totals.preemptions += run.preemptions
+    totals.reused += run.reused
+    totals.redone += run.redone
+    for (const [id, spec] of run.specs.entries()) {
+      if (run.aborted.has(id)) continue
+      deepEqual(run.results[id], await runApart(spec, run), `seed ${seed}, request ${id}`)
+      totals.ended++
+      if (run.results[id].error) totals.failed++
+    }
+  }
+  return totals
 }
