@@ -180,6 +180,10 @@ class Checker {
     need(o.heads > 0 && o.heads % o.kvHeads == 0, "heads is not a multiple of kvHeads");
     need(static_cast<int64_t>(o.heads) * o.headDim == o.q.width && o.out.width == o.q.width, "q is not heads * headDim wide");
     need(o.window >= 0, "the window is negative");
+    if (o.slopes.space != 0) plain(o.slopes, o.heads);
+    if (o.bias.space != 0) plain(o.bias, o.heads);
+    if (o.buckets.space != 0) plain(o.buckets, o.buckets.width);
+    need((o.bias.space != 0) == (o.buckets.space != 0), "a bias without buckets, or buckets without a bias");
     tokens(o.q);
     tokens(o.out);
   }

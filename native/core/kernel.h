@@ -11,12 +11,34 @@ namespace loquent {
 constexpr int32_t panelColumns = 32;
 constexpr int32_t keyTile = 16;
 
-/** KV cache of a layer. A block holds, a head: keys [headDim][16], then values [16][headDim rounded up to 16]. */
+/**
+ * KV cache of a layer. A block holds, a head: keys, transposed, then values, one row a key.
+ * f32: keys [headDim][16], values [16][headDim rounded up to 16].
+ * bf16: words of two halves. Keys [headDim / 2][16], a word two dimensions of a key; values [16][headDim rounded up to 32],
+ * where word i of 16 has dimensions i and i + 16 of 32.
+ * int8: as f32 in bytes, then 16 float scales of the keys and 16 of the values.
+ */
 struct Cache {
   uint8_t* base;
   int64_t blockBytes;
   int32_t kvHeads, headDim;
+  KvFormat format;
 };
+
+/** Where the parts of one head of a block lie, in bytes from its start. Internal linkage: kernels use it too. */
+struct HeadLayout {
+  int64_t values, keyScales, valueScales, bytes;
+};
+static constexpr HeadLayout headLayout(KvFormat format, int64_t headDim) {
+  const int64_t padded = (headDim + 15) / 16 * 16;
+  if (format == KvFormat::bf16) {
+    const int64_t values = (headDim + 1) / 2 * keyTile * 4, bytes = values + (headDim + 31) / 32 * 32 * keyTile * 2;
+    return {values, bytes, bytes, bytes};
+  }
+  const int64_t element = format == KvFormat::int8 ? 1 : 4, scales = format == KvFormat::int8 ? keyTile * 4 : 0;
+  const int64_t values = headDim * keyTile * element, keyScales = values + padded * keyTile * element;
+  return {values, keyScales, keyScales + scales, keyScales + 2 * scales};
+}
 
 /** What every kernel sees of the step that runs. */
 struct Step {
@@ -26,6 +48,8 @@ struct Step {
   const int32_t* fields;
   const Limits* limits;
   const Cache* caches;
+  /** Memory that all pieces of an op share, as much as the op asked for; its content does not outlive the op. */
+  uint8_t* shared;
   /** Rows in use, indexed by Domain; `fixed` has none. */
   int32_t rows[3];
   int32_t sequences;
@@ -37,9 +61,12 @@ struct Step {
  * thread, and nothing in the result may depend on how many there are. `scratch` bytes are each thread's own.
  */
 struct Kernel {
+  /** Called once before the pieces run, on one thread, and so may prepare the shared memory. */
   int32_t (*tasks)(const Step&, const void* record);
   void (*run)(const Step&, const void* record, int32_t task, uint8_t* scratch);
   size_t (*scratch)(const Limits&, const void* record);
+  /** Bytes of shared memory; null for none. */
+  size_t (*shared)(const Limits&, const void* record) = nullptr;
 };
 
 /** The kernels of one instruction set. */

@@ -1,5 +1,7 @@
 #include "plan.h"
 
+#include <chrono>
+
 #include <stdexcept>
 #include <string>
 
@@ -78,11 +80,12 @@ void Plan::readCaches(const int32_t* words) {
   const CacheRecord* record = reinterpret_cast<const CacheRecord*>(words);
   for (int32_t i = 0; i < header_->caches; i++, record++) {
     if (record->offset < 0 || record->kvHeads <= 0 || record->headDim <= 0) refuse("a cache has no extent");
-    const int64_t padded = (record->headDim + keyTile - 1) / keyTile * keyTile;
-    const int64_t block = static_cast<int64_t>(record->kvHeads) * (record->headDim + padded) * keyTile * 4;
+    if (record->format < 0 || record->format > static_cast<int32_t>(KvFormat::int8)) refuse("a cache has an unknown format");
+    const KvFormat format = static_cast<KvFormat>(record->format);
+    const int64_t block = record->kvHeads * headLayout(format, record->headDim).bytes;
     const int64_t end = bytesOfLines(record->offset) + bytesOfLines(record->blockLines) * header_->limits.blocks;
     if (bytesOfLines(record->blockLines) < block || end > bytesOfLines(header_->cacheLines)) refuse("a cache leaves its arena");
-    caches_.push_back({arenas_.cache->data() + bytesOfLines(record->offset), bytesOfLines(record->blockLines), record->kvHeads, record->headDim});
+    caches_.push_back({arenas_.cache->data() + bytesOfLines(record->offset), bytesOfLines(record->blockLines), record->kvHeads, record->headDim, format});
   }
 }
 
@@ -92,6 +95,7 @@ void Plan::readInstructions(const int32_t* words, const int32_t* end, int32_t co
       {0, bytesOfLines(header_->weightLines), bytesOfLines(header_->activationLines), bytesOfLines(header_->frameLines)},
       caches_,
   };
+  size_t shared = 0;
   for (int32_t i = 0; i < count; i++) {
     if (end - words < 2) refuse("it is cut short");
     const OpRule* rule = ruleOf(words[0]);
@@ -103,10 +107,14 @@ void Plan::readInstructions(const int32_t* words, const int32_t* end, int32_t co
     const Kernel* kernel = set.kernels[rule->id];
     const size_t scratch = kernel->scratch(header_->limits, record);
     scratchBytes_ = scratch > scratchBytes_ ? scratch : scratchBytes_;
+    const size_t together = kernel->shared ? kernel->shared(header_->limits, record) : 0;
+    shared = together > shared ? together : shared;
     instructions_.push_back({kernel, record});
     words = record + rule->words;
   }
   if (words != end) refuse("words are left over");
+  shared_ = Memory::reserve(shared);
+  spent_ = std::make_unique<std::atomic<int64_t>[]>(instructions_.size());
 }
 
 namespace {
@@ -184,6 +192,7 @@ bool Plan::run(uint8_t* frame, Pool& pool) const {
       fields_,
       &header_->limits,
       caches_.data(),
+      data(shared_),
       {0, counts[0], counts[2]},
       counts[1],
       pool.threads(),
@@ -194,7 +203,9 @@ bool Plan::run(uint8_t* frame, Pool& pool) const {
     const Step& step;
     const Instruction* instruction;
   };
-  for (const Instruction& instruction : instructions_) {
+  auto before = std::chrono::steady_clock::now();
+  for (size_t i = 0; i < instructions_.size(); i++) {
+    const Instruction& instruction = instructions_[i];
     Call call = {step, &instruction};
     const auto task = [](void* context, int32_t index, uint8_t* scratch) {
       const Call& c = *static_cast<Call*>(context);
@@ -202,6 +213,11 @@ bool Plan::run(uint8_t* frame, Pool& pool) const {
     };
     pool.run(instruction.kernel->tasks(step, instruction.record), task, &call);
     if (pool.stopped()) return false;
+    // One look at the clock an instruction, some 30 ns: cheap enough to be always on.
+    const auto now = std::chrono::steady_clock::now();
+    const int64_t spent = std::chrono::duration_cast<std::chrono::nanoseconds>(now - before).count();
+    spent_[i].store(spent_[i].load(std::memory_order_relaxed) + spent, std::memory_order_relaxed);
+    before = now;
   }
   return true;
 }

@@ -2,6 +2,7 @@
 #pragma once
 #include <stdint.h>
 
+#include <atomic>
 #include <memory>
 #include <vector>
 
@@ -26,9 +27,15 @@ class Plan {
   size_t scratchBytes() const { return scratchBytes_; }
   size_t frameBytes() const { return frameBytes_; }
   /** Lets the arenas go; the plan cannot run after. */
-  void release() { arenas_ = {}; }
+  void release() {
+    arenas_ = {};
+    shared_ = nullptr;
+  }
   /** Runs one step; returns false when the pool was stopped before the end. */
   bool run(uint8_t* frame, Pool& pool) const;
+  size_t instructions() const { return instructions_.size(); }
+  /** Time that an instruction has taken in all steps so far; any thread may ask. */
+  int64_t nanoseconds(size_t instruction) const { return spent_[instruction].load(std::memory_order_relaxed); }
 
  private:
   struct Instruction {
@@ -45,6 +52,8 @@ class Plan {
   const int32_t* fields_;
   std::vector<Cache> caches_;
   std::vector<Instruction> instructions_;
+  std::shared_ptr<Memory> shared_;
+  std::unique_ptr<std::atomic<int64_t>[]> spent_;
   size_t scratchBytes_ = 0;
   size_t frameBytes_ = 0;
   /** Look-ups whose ids must be below the rows of their table. */

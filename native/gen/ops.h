@@ -3,13 +3,14 @@
 #include <stdint.h>
 
 namespace loquent {
-constexpr int32_t tableHash = 1611768555;
+constexpr int32_t tableHash = -1766137483;
 constexpr int32_t programMagic = 827412300;
 constexpr int32_t lineBytes = 64;
 enum class Domain : int32_t { fixed = 0, tokens = 1, samples = 2 };
 enum class Space : int32_t { none = 0, weights = 1, activations = 2, frame = 3 };
 enum class Layout : int32_t { rows = 0, panels = 1 };
 enum class Format : int32_t { f32 = 0, f16 = 1, bf16 = 2, q8_0 = 3, q4_0 = 4, q4_1 = 5, q5_0 = 6, q5_1 = 7, q2_k = 8, q3_k = 9, q4_k = 10, q5_k = 11, q6_k = 12 };
+enum class KvFormat : int32_t { f32 = 0, bf16 = 1, int8 = 2 };
 struct FormatShape { int32_t elementsPerBlock, bytesPerBlock; };
 constexpr int32_t formatCount = 13;
 /** Indexed by format id. */
@@ -30,7 +31,7 @@ constexpr FormatShape formatShapes[] = {
 };
 struct Limits { int32_t tokens, sequences, samples, context, blocks, blockSize, vocabulary, topTokens, masks; };
 struct ProgramHeader { int32_t magic, hash, words, instructions, caches, weightLines, activationLines, cacheLines, frameLines; Limits limits; };
-struct CacheRecord { int32_t offset, blockLines, kvHeads, headDim; };
+struct CacheRecord { int32_t offset, blockLines, kvHeads, headDim, format; };
 enum class Field : int32_t { counts = 0, tokenIds = 1, positions = 2, ropeLengths = 3, slots = 4, tokenSequences = 5, queryStarts = 6, contextLengths = 7, blockTables = 8, sampleRows = 9, sampleHistory = 10, sampleLengths = 11, sampleTargets = 12, sampleSeedLow = 13, sampleSeedHigh = 14, sampling = 15, temperature = 16, topK = 17, topP = 18, typicalP = 19, repetitionPenalty = 20, frequencyPenalty = 21, sampleMasks = 22, topTokens = 23, masks = 24, history = 25, chosen = 26, chosenLogprobs = 27, sampleStatus = 28, topCounts = 29, topIds = 30, topLogprobs = 31 };
 constexpr int32_t fieldCount = 32;
 enum class Op : int32_t { embedding = 1, linear = 2, rmsNorm = 3, addRmsNorm = 4, ropeTable = 5, rope = 6, writeKv = 7, attention = 8, gatedActivation = 9, add = 10, selectRows = 11, penalize = 12, maskTokens = 13, warp = 14, choose = 15, topTokens = 16, encode = 17 };
@@ -51,7 +52,7 @@ constexpr OpRule opRules[] = {
     {"ropeTable", 5, 37, 4, {{"positions", Kind::frame, false}, {"lengths", Kind::frame, false}, {"frequencies", Kind::weight, false}, {"out", Kind::output, false}}},
     {"rope", 6, 27, 3, {{"x", Kind::activation, false}, {"table", Kind::activation, false}, {"out", Kind::output, false}}},
     {"writeKv", 7, 19, 2, {{"k", Kind::activation, false}, {"v", Kind::activation, false}}},
-    {"attention", 8, 23, 2, {{"q", Kind::activation, false}, {"out", Kind::output, false}}},
+    {"attention", 8, 47, 5, {{"q", Kind::activation, false}, {"slopes", Kind::weight, true}, {"bias", Kind::weight, true}, {"buckets", Kind::weight, true}, {"out", Kind::output, false}}},
     {"gatedActivation", 9, 25, 3, {{"gate", Kind::activation, false}, {"up", Kind::activation, false}, {"out", Kind::output, false}}},
     {"add", 10, 24, 3, {{"x", Kind::activation, false}, {"y", Kind::activation, false}, {"out", Kind::output, false}}},
     {"selectRows", 11, 16, 2, {{"x", Kind::activation, false}, {"out", Kind::output, false}}},
@@ -131,10 +132,13 @@ struct WriteKv {
   int32_t kvHeads;
   int32_t headDim;
 };
-/** softmax(scale * q . k) . v over the cached keys at positions [max(0, p - window + 1), p]; window 0 sees all, softcap 0 is off */
+/** softmax(scale * q . k) . v over the cached keys at positions [max(0, p - window + 1), p]; window 0 sees all, softcap 0 is off. After scale and cap a score loses slopes[head] * distance (ALiBi) and gains bias[buckets[distance]][head] (relative bias; distances beyond the last count as the last) */
 struct Attention {
   static constexpr Op op = Op::attention;
   Operand q;
+  Operand slopes;
+  Operand bias;
+  Operand buckets;
   Operand out;
   int32_t layer;
   int32_t heads;

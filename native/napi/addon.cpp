@@ -34,8 +34,23 @@ napi_value bufferOf(napi_env env, std::shared_ptr<Memory> memory) {
   return buffer;
 }
 
-/** info(): { hash, isas }: the op table this addon was built from, and the instruction sets usable here, best last. */
-napi_value info(napi_env env, napi_callback_info) {
+/** Nanoseconds that each instruction of a plan has taken so far. */
+napi_value spentBy(napi_env env, const Plan& plan) {
+  napi_value list;
+  check(env, napi_create_array_with_length(env, plan.instructions(), &list));
+  for (size_t i = 0; i < plan.instructions(); i++) {
+    napi_value spent;
+    check(env, napi_create_double(env, static_cast<double>(plan.nanoseconds(i)), &spent));
+    check(env, napi_set_element(env, list, static_cast<uint32_t>(i), spent));
+  }
+  return list;
+}
+
+/**
+ * info(plan?): { hash, isas, nanoseconds? }: the op table this addon was built from, the instruction sets usable here, best
+ * last, and where the steps of a plan have spent their time.
+ */
+napi_value info(napi_env env, napi_callback_info i) {
   napi_value result, isas;
   check(env, napi_create_object(env, &result));
   check(env, napi_create_array(env, &isas));
@@ -45,6 +60,10 @@ napi_value info(napi_env env, napi_callback_info) {
   }
   set(env, result, "hash", number(env, tableHash));
   set(env, result, "isas", isas);
+  napi_value plan = nullptr;
+  size_t given = 1;
+  check(env, napi_get_cb_info(env, i, &given, &plan, nullptr, nullptr));
+  if (given > 0) set(env, result, "nanoseconds", spentBy(env, *Handle<Plan>::read(env, plan)));
   return result;
 }
 

@@ -41,5 +41,7 @@ export interface Backend {
   compile(program: Program, arenas: Arenas): Plan
   /** Runs one step over the rows that `frame.counts` names; resolves when the output fields are written. */
   run(plan: Plan, frame: Frame): Promise<StepStats>
+  /** Nanoseconds that each instruction of the program has taken over all steps so far, where the backend knows. */
+  readonly profile?: (plan: Plan) => readonly number[]
   close(): void
 }

@@ -58,6 +58,7 @@ export function verifying(backend: Backend): Backend {
       await verifyStep(verified, frame)
       return stats
     },
+    ...(backend.profile && { profile: (plan: Plan) => backend.profile!((plan as VerifiedPlan).real) }),
     close: () => backend.close(),
   }
 }

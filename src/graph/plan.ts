@@ -1,6 +1,7 @@
 import { assert } from '../base/assert.ts'
 import type { Limits } from '../ops/domain.ts'
 import type { FormatName } from '../tensor/format.ts'
+import type { KvFormat } from '../tensor/kv-format.ts'
 import { encodeInputs } from './encode-inputs.ts'
 import { fuseResidualNorms } from './fuse-residual-norms.ts'
 import { mergeLinears } from './merge-linears.ts'
@@ -12,6 +13,8 @@ import type { Instruction, Place, Program, StoragePolicy } from './program.ts'
 export interface PlanOptions {
   /** Format of every matrix, instead of the backend's choice for how it is stored. */
   readonly wanted?: FormatName
+  /** How keys and values are kept (default f32). */
+  readonly kv?: KvFormat
   /** Let values share memory when their lives do not overlap (default true). The verifying backend needs them all. */
   readonly reuse?: boolean
 }
@@ -50,12 +53,13 @@ export function planProgram(
       layout,
     }
   }
-  const blockBytes = rewritten.caches.reduce((sum, layer) => sum + align(policy.cacheBlockBytes(layer)), 0)
+  const caches = rewritten.caches.map((layer) => ({ ...layer, format: options.kv ?? 'f32' }))
+  const blockBytes = caches.reduce((sum, layer) => sum + align(policy.cacheBlockBytes(layer, layer.format)), 0)
   return Object.freeze({
     limits,
     instructions: rewritten.nodes.map((node) => instruction(node, placeOf)),
     weights: weights.weights,
-    caches: rewritten.caches,
+    caches,
     arenas: { weights: weights.bytes, activations: activations.bytes, cache: blockBytes * limits.blocks },
   })
 }

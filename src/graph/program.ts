@@ -3,6 +3,7 @@ import type { Encoding } from '../ops/encoding.ts'
 import type { FrameField } from '../ops/frame.ts'
 import type { OpName } from '../ops/table.ts'
 import type { FormatName } from '../tensor/format.ts'
+import type { KvFormat } from '../tensor/kv-format.ts'
 import type { CacheLayer, Weight } from './node.ts'
 
 /**
@@ -52,12 +53,17 @@ export interface Instruction {
   readonly attributes: Readonly<Record<string, number | string>>
 }
 
+/** A KV cache of a program: the layer's shape, and how its numbers are kept. */
+export interface PlacedCache extends CacheLayer {
+  readonly format: KvFormat
+}
+
 /** What a backend compiles: instructions over placed memory. Data only. */
 export interface Program {
   readonly limits: Limits
   readonly instructions: readonly Instruction[]
   readonly weights: readonly PlacedWeight[]
-  readonly caches: readonly CacheLayer[]
+  readonly caches: readonly PlacedCache[]
   /** Bytes that each arena needs. */
   readonly arenas: { readonly weights: number; readonly activations: number; readonly cache: number }
 }
@@ -72,8 +78,8 @@ export type WeightStorage = Pick<PlacedWeight, 'format' | 'layout' | 'bytes' | '
 export interface StoragePolicy {
   /** Tokens a KV block holds. */
   readonly blockSize: number
-  /** Bytes of one KV block of one layer, a multiple of 64. */
-  cacheBlockBytes(layer: CacheLayer): number
+  /** Bytes of one KV block of one layer, a multiple of 64; float32 unless another format is given. */
+  cacheBlockBytes(layer: CacheLayer, format?: KvFormat): number
   /**
    * Storage of a weight whose parts are stored as `stored` (empty for constants); `wanted` forces a format. An `input`
    * makes the planner round what is multiplied by it.

@@ -1,4 +1,5 @@
 import { type FormatName, formats } from '../tensor/format.ts'
+import { kvFormats } from '../tensor/kv-format.ts'
 import { domains, type Limits } from './domain.ts'
 import { type FrameField, frameFields } from './frame.ts'
 import { type OpName, type OpShape, ops } from './table.ts'
@@ -43,8 +44,8 @@ export const programWords = [
   'frameLines',
 ] as const
 
-/** Words of a KV cache: where its layer begins in the cache arena, in lines, and its shape. */
-export const cacheWords = ['offset', 'blockLines', 'kvHeads', 'headDim'] as const
+/** Words of a KV cache: where its layer begins in the cache arena, in lines, its shape, and its format. */
+export const cacheWords = ['offset', 'blockLines', 'kvHeads', 'headDim', 'format'] as const
 
 export const fieldNames = Object.keys(frameFields) as readonly FrameField[]
 
@@ -107,6 +108,7 @@ function body(): string {
       'Format',
       formatEntries.map(([n, f]) => [n, f.id]),
     ),
+    enumeration('KvFormat', Object.entries(kvFormats)),
     'struct FormatShape { int32_t elementsPerBlock, bytesPerBlock; };',
     `constexpr int32_t formatCount = ${formatEntries.length};`,
     '/** Indexed by format id. */',

@@ -173,13 +173,22 @@ export const ops = {
   },
   attention: {
     id: 8,
-    doc: 'softmax(scale * q . k) . v over the cached keys at positions [max(0, p - window + 1), p]; window 0 sees all, softcap 0 is off',
-    operands: { q: activation, out: output },
+    doc: 'softmax(scale * q . k) . v over the cached keys at positions [max(0, p - window + 1), p]; window 0 sees all, softcap 0 is off. After scale and cap a score loses slopes[head] * distance (ALiBi) and gains bias[buckets[distance]][head] (relative bias; distances beyond the last count as the last)',
+    operands: {
+      q: activation,
+      slopes: optional(weight),
+      bias: optional(weight),
+      buckets: optional(weight),
+      out: output,
+    },
     attributes: { layer: 'i32', ...headAttributes, kvHeads: 'i32', scale: 'f32', window: 'i32', softcap: 'f32' },
     frame: ['positions', 'tokenSequences', 'queryStarts', 'contextLengths', 'blockTables'],
     shape: (o, a) => {
       need(o['q']!.width === Number(a['heads']) * Number(a['headDim']), 'attention: q is not heads * headDim wide')
       need(Number(a['heads']) % Number(a['kvHeads']) === 0, 'attention: heads is not a multiple of kvHeads')
+      need(!o['slopes'] || o['slopes'].width === Number(a['heads']), 'attention: there is not one slope a head')
+      need(!o['bias'] || o['bias'].width === Number(a['heads']), 'attention: there is not one bias a head')
+      need(!o['bias'] === !o['buckets'], 'attention: a bias needs buckets, and buckets a bias')
       return { out: like(o['q']) }
     },
     cost: (o) => ({ flops: 4 * o['q']!.width, bytes: 8 * o['q']!.width }),

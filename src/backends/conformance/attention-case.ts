@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict'
 import type { AttributesOf } from '../../ops/table.ts'
+import type { KvFormat } from '../../tensor/kv-format.ts'
 import { openBench } from './bench.ts'
 import { type Case, input } from './case.ts'
 import type { Random } from './random.ts'
 import { blocksFor, fillStep, makeWorld, mixed } from './schedule.ts'
+
+/** Contexts in which a backend may part the keys of a row among threads. */
+const LONG = 600
 
 type Shape = AttributesOf<'attention'>
 
@@ -11,6 +15,17 @@ interface Tables {
   readonly q: Float32Array
   readonly k: Float32Array
   readonly v: Float32Array
+  /** A slope a head. */
+  readonly slopes?: Float32Array
+  /** A row of biases, one a head, for each bucket, and the bucket of each distance. */
+  readonly bias?: Float32Array
+  readonly buckets?: Float32Array
+}
+
+/** What is added to the score of a key so far away. */
+function biasAt({ slopes, bias, buckets }: Tables, heads: number, head: number, distance: number): number {
+  const sloped = slopes ? -slopes[head]! * distance : 0
+  return bias && buckets ? bias[buckets[Math.min(distance, buckets.length - 1)]! * heads + head]! + sloped : sloped
 }
 
 function shapeOf(random: Random): Shape {
@@ -37,23 +52,34 @@ function attend(t: Tables, a: Shape, first: number, position: number, head: numb
     for (let d = 0; d < a.headDim; d++) score += t.q[qStart + d]! * t.k[at + d]!
     score *= a.scale
     // Scores of these cases stay far from where an exponential overflows in double precision.
-    const weight = Math.exp(a.softcap > 0 ? a.softcap * Math.tanh(score / a.softcap) : score)
+    const capped = a.softcap > 0 ? a.softcap * Math.tanh(score / a.softcap) : score
+    const weight = Math.exp(capped + biasAt(t, a.heads, head, position - p))
     total += weight
     for (let d = 0; d < a.headDim; d++) out[d]! += weight * t.v[at + d]!
   }
   return out.map((x) => x / total)
 }
 
-/** Share of the greatest value that the definition may be off: float32 sums over a few hundred keys. */
-const DEFINITION = 1e-4
+/** How far the definition may be off: float32 sums over a few hundred keys, or keys and values rounded. */
+const definition: Readonly<Record<KvFormat, number>> = { f32: 4e-4, bf16: 0.06, int8: 0.06 }
 
-function checkDefinition(t: Tables, a: Shape, first: number, position: number, row: Float32Array): void {
+function checkDefinition(t: Tables, a: Shape, first: number, position: number, row: Float32Array, slack: number): void {
   for (let head = 0; head < a.heads; head++) {
     const expected = attend(t, a, first, position, head)
     expected.forEach((e, d) => {
       const got = row[head * a.headDim + d]!
-      assert.ok(Math.abs(got - e) <= DEFINITION * 4, `attention at ${position}, head ${head}[${d}]: ${got}, not ${e}`)
+      assert.ok(Math.abs(got - e) <= slack, `attention at ${position}, head ${head}[${d}]: ${got}, not ${e}`)
     })
+  }
+}
+
+/** ALiBi, a relative bias, both or none. */
+function biasTables(random: Random, heads: number): Pick<Tables, 'slopes' | 'bias' | 'buckets'> {
+  const count = random.int(1, 12)
+  const buckets = Float32Array.from({ length: random.int(1, 100) }, () => random.int(0, count - 1))
+  return {
+    ...(random.chance(0.3) && { slopes: Float32Array.from({ length: heads }, (_, h) => 2 ** (-h - 1)) }),
+    ...(random.chance(0.3) && { bias: random.normals(count * heads), buckets }),
   }
 }
 
@@ -66,7 +92,11 @@ export const attentionCase: Case = {
   ops: ['writeKv', 'attention'],
   async run(backend, random) {
     const shape = shapeOf(random)
-    const lengths = Array.from({ length: random.int(1, 5) }, () => random.pick([1, 2, 15, 16, 17, random.int(1, 90)]))
+    const kv = random.pick<KvFormat>(['f32', 'bf16', 'int8'])
+    const long = random.chance(0.3)
+    const lengths = long
+      ? [random.int(LONG / 2, LONG), random.int(1, 20)]
+      : Array.from({ length: random.int(1, 5) }, () => random.pick([1, 2, 15, 16, 17, random.int(1, 90)]))
     const total = lengths.reduce((a, b) => a + b, 0)
     const { blockSize } = backend.traits
     const [qWidth, kvWidth] = [shape.heads * shape.headDim, shape.kvHeads * shape.headDim]
@@ -74,10 +104,12 @@ export const attentionCase: Case = {
       q: random.normals(total * qWidth),
       k: random.normals(total * kvWidth),
       v: random.normals(total * kvWidth),
+      ...biasTables(random, shape.heads),
     }
     const blocks = blocksFor(lengths, blockSize) + 2
     const bench = await openBench(backend, random, {
-      limits: { tokens: total, sequences: lengths.length, context: 96, blocks },
+      limits: { tokens: total, sequences: lengths.length, context: LONG, blocks },
+      kv,
       build: (b) => {
         const { kvHeads, headDim } = shape
         const unused = b.g.cache({ kvHeads: 1, headDim: 4 })
@@ -87,16 +119,23 @@ export const attentionCase: Case = {
         const v = input(b, 'v', kvWidth, tables.v)
         const q = input(b, 'q', qWidth, tables.q)
         b.g.op('writeKv', 'write', { k, v }, { layer, kvHeads, headDim })
-        b.g.op('attention', 'attention', { q }, { ...shape, layer })
+        const { slopes, bias, buckets } = tables
+        const inputs = {
+          q,
+          slopes: slopes && b.g.constant(1, slopes),
+          bias: bias && b.g.constant(bias.length / shape.heads, bias),
+          buckets: buckets && b.g.constant(1, buckets),
+        }
+        b.g.op('attention', 'attention', inputs, { ...shape, layer })
       },
     })
     bench.poisonCache()
     const world = makeWorld(random, lengths, bench.limits)
-    for (const step of mixed(random, lengths, random.pick([total, 20, 64]))) {
+    for (const step of mixed(random, lengths, random.pick(long ? [total, 200] : [total, 20, 64]))) {
       const rows = fillStep(bench.frame, bench.limits, world, step)
       await bench.run()
       rows.forEach(({ sequence, position }, r) => {
-        checkDefinition(tables, shape, world.firstIds[sequence]!, position, bench.row('attention', r))
+        checkDefinition(tables, shape, world.firstIds[sequence]!, position, bench.row('attention', r), definition[kv])
       })
     }
   },

@@ -4,6 +4,7 @@ import type { Program } from '../../graph/program.ts'
 import type { Limits } from '../../ops/domain.ts'
 import { createFrame, type Frame } from '../../ops/frame.ts'
 import type { FormatName } from '../../tensor/format.ts'
+import type { KvFormat } from '../../tensor/kv-format.ts'
 import type { Arenas, Backend, Plan } from '../contract.ts'
 import { Checkpoint } from './checkpoint.ts'
 import type { Random } from './random.ts'
@@ -17,6 +18,7 @@ export interface Loading {
   readonly build: (b: Build) => void
   readonly reuse?: boolean
   readonly wanted?: FormatName
+  readonly kv?: KvFormat
 }
 
 export interface Build {
@@ -56,7 +58,11 @@ export async function openBench(backend: Backend, random: Random, loading: Loadi
   const g = new Graph((name) => checkpoint.tensors.get(name)?.shape)
   loading.build({ g, checkpoint, random, limits })
   const formatOf = (name: string) => checkpoint.tensors.get(name)!.format
-  const options = { reuse: loading.reuse ?? false, ...(loading.wanted && { wanted: loading.wanted }) }
+  const options = {
+    reuse: loading.reuse ?? false,
+    ...(loading.wanted && { wanted: loading.wanted }),
+    ...(loading.kv && { kv: loading.kv }),
+  }
   const program = planProgram(g.finish(), limits, backend.traits, formatOf, options)
   const arenas: Arenas = {
     weights: backend.reserve('weights', program.arenas.weights),
@@ -80,7 +86,8 @@ function bench(backend: Backend, program: Program, plan: Plan, arenas: Arenas): 
       await backend.run(plan, frame)
     },
     poisonCache: () => {
-      new Float32Array(arenas.cache.buffer).fill(Number.NaN)
+      // Not a number as float32 and as bfloat16, and so are the scales of an int8 cache.
+      new Uint32Array(arenas.cache.buffer).fill(0x7fc07fc0)
     },
     row(name, row) {
       const { offset, stride, column, width } = program.instructions.find((i) => i.name === name)!.places['out']!

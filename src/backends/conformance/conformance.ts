@@ -21,6 +21,9 @@ export interface ConformanceOptions {
   readonly formats?: readonly FormatName[]
 }
 
+/** Longer than what one thread does alone of a row's keys. */
+const longLengths = [530, 3, 260]
+
 const cases: readonly Case[] = [...rowCases, ...matrixCases, attentionCase, samplingCase]
 
 /** One seed instead of all, to run again what failed. */
@@ -70,6 +73,11 @@ export function conformance(name: string, open: () => Backend, options: Conforma
       const seed = Number(chosenSeed ?? 1)
       test(`the same bytes in any batch and any chunks, ${format}`, () =>
         withBackend(open, async (b) => void (await sameBytes(b, seed, format))))
+    }
+    for (const kv of ['f32', 'bf16', 'int8'] as const) {
+      const seed = Number(chosenSeed ?? 1)
+      test(`the same bytes in long contexts, keys and values in ${kv}`, () =>
+        withBackend(open, async (b) => void (await sameBytes(b, seed, 'f32', { kv, lengths: longLengths }))))
     }
   })
 }

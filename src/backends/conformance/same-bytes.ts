@@ -1,12 +1,19 @@
 import assert from 'node:assert/strict'
 import type { FormatName } from '../../tensor/format.ts'
+import type { KvFormat } from '../../tensor/kv-format.ts'
 import type { Backend } from '../contract.ts'
 import { type Bench, openBench } from './bench.ts'
 import { Random } from './random.ts'
 import { alone, blocksFor, fillStep, makeWorld, mixed, type Schedule, type World } from './schedule.ts'
 import { fillSamples, smallModel, VOCABULARY, WIDTH } from './small-model.ts'
 
-const lengths = [70, 1, 33, 16, 9]
+const shortLengths = [70, 1, 33, 16, 9]
+
+export interface SameBytesOptions {
+  readonly kv?: KvFormat
+  /** Lengths of the sequences; the longest comes first. */
+  readonly lengths?: readonly number[]
+}
 
 /** What a token came to: its hidden state and logits bit by bit where they can be read, and what was sampled. */
 type Outcome = readonly number[]
@@ -50,14 +57,20 @@ function assertSame(actual: readonly Outcome[], expected: readonly Outcome[], ho
  * Runs the small model over the same tokens in many ways; every token must come out with the same bits.
  * Returns the outcomes, so that they can be compared across thread counts too.
  */
-export async function sameBytes(backend: Backend, seed: number, format: FormatName): Promise<readonly Outcome[]> {
+export async function sameBytes(
+  backend: Backend,
+  seed: number,
+  format: FormatName,
+  { kv = 'f32', lengths = shortLengths }: SameBytesOptions = {},
+): Promise<readonly Outcome[]> {
   const total = lengths.reduce((a, b) => a + b, 0)
   const blocks = blocksFor(lengths, backend.traits.blockSize) + 3
-  const limits = { tokens: total, samples: total, sequences: lengths.length, context: 80, blocks }
+  const limits = { tokens: total, samples: total, sequences: lengths.length, context: lengths[0]! + 10, blocks }
   const open = (reuse: boolean) =>
     openBench(backend, new Random(seed), {
       limits: { ...limits, vocabulary: VOCABULARY, topTokens: 4 },
       reuse,
+      kv,
       build: (b) => smallModel(b, total, format),
     })
   const random = new Random(seed + 1)

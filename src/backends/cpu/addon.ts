@@ -34,6 +34,8 @@ export interface Upload {
 export interface Addon {
   /** Hash of the op table it was built from, and the instruction sets this processor has, best last. */
   info(): { readonly hash: number; readonly isas: readonly string[] }
+  /** Also the nanoseconds that each instruction of a plan has taken, over all steps so far. */
+  info(plan: PlanHandle): { readonly nanoseconds: readonly number[] }
   open(threads: number, isa: string): DeviceHandle
   close(device: DeviceHandle): void
   map(path: string): ArrayBuffer

@@ -93,6 +93,8 @@ class CpuBackend implements Backend {
     return { nanoseconds: await guardAsync(() => this.#addon.run(this.#device, handle, frame.buffer)) }
   }
 
+  profile = (plan: Plan): readonly number[] => this.#addon.info((plan as CpuPlan).handle).nanoseconds
+
   close(): void {
     this.#addon.close(this.#device)
   }

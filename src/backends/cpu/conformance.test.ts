@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { FormatName } from '../../tensor/format.ts'
 import { conformance } from '../conformance/conformance.ts'
-import { sameBytes } from '../conformance/same-bytes.ts'
+import { type SameBytesOptions, sameBytes } from '../conformance/same-bytes.ts'
 import { openCpuBackend } from './backend.ts'
 import { findAddon } from './testing/find-addon.ts'
 
@@ -21,16 +21,19 @@ if (!addon) {
     conformance(`cpu, ${isa}`, open, { trials: 8, converts: true, formats })
     describe(`cpu, ${isa}: the same bytes on any number of threads`, () => {
       for (const format of ['f32', 'q8_0'] as const) test(format, () => sameOnThreads(isa, format))
+      for (const kv of ['f32', 'bf16', 'int8'] as const) {
+        test(`long contexts, keys and values in ${kv}`, () => sameOnThreads(isa, 'f32', { kv, lengths: [530, 260] }))
+      }
     })
   }
 }
 
-async function sameOnThreads(isa: string, format: FormatName): Promise<void> {
+async function sameOnThreads(isa: string, format: FormatName, options: SameBytesOptions = {}): Promise<void> {
   const outcomes: Awaited<ReturnType<typeof sameBytes>>[] = []
   for (const threads of threadCounts) {
     const backend = openCpuBackend({ threads, isa })
     try {
-      outcomes.push(await sameBytes(backend, 3, format))
+      outcomes.push(await sameBytes(backend, 3, format, options))
     } finally {
       backend.close()
     }

@@ -34,8 +34,8 @@ const program: Program = {
   limits,
   weights: [],
   caches: [
-    { kvHeads: 2, headDim: 8 },
-    { kvHeads: 1, headDim: 20 },
+    { kvHeads: 2, headDim: 8, format: 'f32' },
+    { kvHeads: 1, headDim: 20, format: 'bf16' },
   ],
   arenas: { weights: 640, activations: 1280, cache: 100_000 },
   instructions: [
@@ -78,7 +78,8 @@ test('caches lie one after another, all blocks of a layer together', () => {
   const block = cacheBlockBytes(program.caches[0]!) / 64
   // Keys [8][16] and values [16][16] for two heads; keys [20][16] and values [16][32] for one.
   assert.equal(block, (2 * (8 + 16) * 16 * 4) / 64)
-  assert.deepEqual([...words.slice(fixed, fixed + 8)], [0, block, 2, 8, 7 * block, (20 + 32) * 1, 1, 20])
+  // The second in halves of words: [10][16] and [16][16].
+  assert.deepEqual([...words.slice(fixed, fixed + 10)], [0, block, 2, 8, 0, 7 * block, 10 + 16, 1, 20, 1])
 })
 
 test('instructions: operands and attributes in table order, an absent operand as zeros', () => {
@@ -88,12 +89,12 @@ test('instructions: operands and attributes in table order, an absent operand as
     [0, 0, 0, 0, 0, 0, 0, 0],
     [2, 0, 2, 0, 9, 9, 0, 0],
   ]
-  const first = fixed + 8
+  const first = fixed + 10
   assert.deepEqual([...words.slice(first, first + 35)], [2, 33, ...x!, ...weight!, ...bias!, ...out!, 3])
 })
 
 test('a frame operand carries the offset of its field', () => {
-  const ids = words.slice(fixed + 8 + 35 + 2, fixed + 8 + 35 + 4)
+  const ids = words.slice(fixed + 10 + 35 + 2, fixed + 10 + 35 + 4)
   assert.deepEqual([...ids], [spaces.frame, frameLayout(limits).offsets.tokenIds / 64])
 })
 

@@ -15,6 +15,7 @@ import {
 } from '../../ops/header.ts'
 import { opShape } from '../../ops/table.ts'
 import { formats } from '../../tensor/format.ts'
+import { kvFormats } from '../../tensor/kv-format.ts'
 import { cacheBlockBytes } from './storage.ts'
 
 type Offsets = ReturnType<typeof frameLayout>['offsets']
@@ -62,8 +63,9 @@ export function encodeProgram(program: Program): Int32Array {
 function encodeCaches({ caches, limits }: Program): number[] {
   let offset = 0
   return caches.flatMap((layer) => {
-    const block = linesAround(cacheBlockBytes(layer))
-    const record = { offset, blockLines: block, kvHeads: layer.kvHeads, headDim: layer.headDim }
+    const block = linesAround(cacheBlockBytes(layer, layer.format))
+    const { kvHeads, headDim } = layer
+    const record = { offset, blockLines: block, kvHeads, headDim, format: kvFormats[layer.format] }
     offset += block * limits.blocks
     return cacheWords.map((w) => record[w])
   })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, test as nodeTest } from 'node:test'
 import { createFrame, type Frame } from '../../ops/frame.ts'
-import { fieldNames, limitNames, programWords } from '../../ops/header.ts'
+import { cacheWords, fieldNames, limitNames, programWords } from '../../ops/header.ts'
 import { neutralFrame, openBench } from '../conformance/bench.ts'
 import { Random } from '../conformance/random.ts'
 import { fillStep, makeWorld } from '../conformance/schedule.ts'
@@ -64,7 +64,7 @@ const changed = (at: number, value: number): Int32Array => {
   return copy
 }
 
-const firstRecord = programWords.length + limitNames.length + fieldNames.length + 4
+const firstRecord = programWords.length + limitNames.length + fieldNames.length + cacheWords.length
 
 test('a program that is cut, foreign or of another table is refused', () => {
   compile(words)

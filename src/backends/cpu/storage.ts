@@ -3,6 +3,7 @@ import type { StoragePolicy, WeightStorage, WeightUse } from '../../graph/progra
 import type { Encoding } from '../../ops/encoding.ts'
 import { lineBytes } from '../../ops/header.ts'
 import { type FormatName, rowBytes } from '../../tensor/format.ts'
+import type { KvFormat } from '../../tensor/kv-format.ts'
 
 /** Tokens of a KV block: one tile of the attention kernel, whose lanes are keys. */
 export const blockSize = 16
@@ -37,10 +38,23 @@ const panels: Readonly<Partial<Record<FormatName, PanelShape>>> = {
 
 const wholeLines = (bytes: number) => Math.ceil(bytes / lineBytes) * lineBytes
 
-/** Keys transposed `[headDim][16]`, then values `[16][headDim rounded up to 16]`, for each head; all float32. */
-export function cacheBlockBytes({ kvHeads, headDim }: CacheLayer): number {
-  const padded = Math.ceil(headDim / 16) * 16
-  return kvHeads * (headDim + padded) * blockSize * 4
+/** Elements of a vector of the kernels: what rows of values are padded to. */
+const lanes = 16
+
+/**
+ * Bytes that one head takes of a block: keys transposed, then values. float32: `[headDim][16]` and `[16][headDim]`. bfloat16:
+ * two dimensions of a key, and two vectors of a value, share a word. int8: as float32, then the scales of keys and of values.
+ */
+function headBytes(headDim: number, format: KvFormat): number {
+  const padded = Math.ceil(headDim / lanes) * lanes
+  if (format === 'f32') return (headDim + padded) * blockSize * 4
+  if (format === 'int8') return (headDim + padded + 8) * blockSize
+  return (Math.ceil(headDim / 2) + Math.ceil(headDim / (2 * lanes)) * lanes) * blockSize * 4
+}
+
+/** Bytes of one KV block of one layer: head after head. */
+export function cacheBlockBytes({ kvHeads, headDim }: CacheLayer, format: KvFormat = 'f32'): number {
+  return wholeLines(kvHeads * headBytes(headDim, format))
 }
 
 /** A matrix packed in panels: for each 32 rows of the weight, its columns one after another. */

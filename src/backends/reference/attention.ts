@@ -2,6 +2,7 @@ import { assert } from '../../base/assert.ts'
 import { blocksPerSequence } from '../../ops/domain.ts'
 import { keyIndex, type PagedCache, valueDistance } from './cache.ts'
 import { type Matrix, rowOf, type Step } from './operand.ts'
+import { roundTo, toScaledBytes } from './rounding.ts'
 
 export function writeKv(
   o: { k: Matrix; v: Matrix },
@@ -14,9 +15,18 @@ export function writeKv(
   assert(cache, `no cache for layer ${a.layer}`)
   for (let r = from; r < to; r++) {
     const at = keyIndex(cache, step.frame.slots[r]!, 0)
-    cache.data.set(rowOf(o.k, r), at)
-    cache.data.set(rowOf(o.v, r), at + valueDistance(cache))
+    store(cache, rowOf(o.k, r), at)
+    store(cache, rowOf(o.v, r), at + valueDistance(cache))
   }
+}
+
+/** Writes the heads of one token, rounded to what the cache keeps. */
+function store(cache: PagedCache, row: Float32Array, at: number): void {
+  const kept = cache.data.subarray(at, at + row.length)
+  kept.set(row)
+  if (cache.format === 'bf16') roundTo('bf16', kept)
+  if (cache.format !== 'int8') return
+  for (let h = 0; h < cache.kvHeads; h++) toScaledBytes(kept.subarray(h * cache.headDim, (h + 1) * cache.headDim))
 }
 
 type AttentionAttributes = {
@@ -51,14 +61,42 @@ function softmax(scores: Float64Array): void {
   for (let i = 0; i < scores.length; i++) scores[i] = scores[i]! / total
 }
 
-/** One head of one token: everything in double precision, rounded when stored. */
-function attendHead(q: Float32Array, cache: PagedCache, keys: Int32Array, a: AttentionAttributes, out: Float32Array) {
+/** What is added to the score of a key at some distance. */
+type Bias = (distance: number) => number
+
+type AttentionOperands = {
+  readonly q: Matrix
+  readonly slopes?: Matrix
+  readonly bias?: Matrix
+  readonly buckets?: Matrix
+  readonly out: Matrix
+}
+
+function biasOf({ slopes, bias, buckets }: AttentionOperands, head: number): Bias {
+  const slope = slopes ? rowOf(slopes, 0)[head]! : 0
+  if (!bias || !buckets) return (distance) => -slope * distance
+  const bucketOf = rowOf(buckets, 0)
+  return (distance) => {
+    const bucket = bucketOf[Math.min(distance, bucketOf.length - 1)]!
+    return rowOf(bias, bucket)[head]! - slope * distance
+  }
+}
+
+/** One head of one token: everything in double precision, rounded when stored. `keys` end with the token's own. */
+function attendHead(
+  q: Float32Array,
+  cache: PagedCache,
+  keys: Int32Array,
+  a: AttentionAttributes,
+  bias: Bias,
+  out: Float32Array,
+): void {
   const weights = new Float64Array(keys.length)
   for (let i = 0; i < keys.length; i++) {
     let score = 0
     for (let d = 0; d < q.length; d++) score += q[d]! * cache.data[keys[i]! + d]!
     score *= a.scale
-    weights[i] = a.softcap > 0 ? a.softcap * Math.tanh(score / a.softcap) : score
+    weights[i] = (a.softcap > 0 ? a.softcap * Math.tanh(score / a.softcap) : score) + bias(keys.length - 1 - i)
   }
   softmax(weights)
   const sums = new Float64Array(q.length)
@@ -69,13 +107,7 @@ function attendHead(q: Float32Array, cache: PagedCache, keys: Int32Array, a: Att
   out.set(sums)
 }
 
-export function attention(
-  o: { q: Matrix; out: Matrix },
-  a: AttentionAttributes,
-  step: Step,
-  from: number,
-  to: number,
-): void {
+export function attention(o: AttentionOperands, a: AttentionAttributes, step: Step, from: number, to: number): void {
   const cache = step.caches[a.layer]
   assert(cache, `no cache for layer ${a.layer}`)
   const group = a.heads / a.kvHeads
@@ -88,7 +120,7 @@ export function attention(
     for (let h = 0; h < a.heads; h++) {
       const keys = slots.map((slot) => keyIndex(cache, slot, Math.floor(h / group)))
       const [start, end] = [h * a.headDim, (h + 1) * a.headDim]
-      attendHead(q.subarray(start, end), cache, keys, a, out.subarray(start, end))
+      attendHead(q.subarray(start, end), cache, keys, a, biasOf(o, h), out.subarray(start, end))
     }
   }
 }

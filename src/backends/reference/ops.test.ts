@@ -141,7 +141,7 @@ test('rope rotates halves or neighbours of every head and passes the rest', () =
 function filledCache(): { frame: Frame; caches: PagedCache[] } {
   const frame = neutralFrame()
   const layer = { kvHeads: 1, headDim: 1 }
-  const caches = pagedCaches(new ArrayBuffer(limits.blocks * 4 * 4), [layer], limits)
+  const caches = pagedCaches(new ArrayBuffer(limits.blocks * 4 * 4), [{ ...layer, format: 'f32' }], limits)
   frame.blockTables.set([2, 0])
   frame.slots.set([4, 5, 0, 1])
   const attributes = { layer: 0, ...layer }

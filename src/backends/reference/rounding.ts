@@ -32,6 +32,20 @@ export function toHalf(x: number): number {
   return Math.sign(x) * (rounded > LARGEST_HALF ? Number.POSITIVE_INFINITY : rounded)
 }
 
+/** Scales below the smallest normal float would have no inverse: such rows count as zero. */
+const SMALLEST_NORMAL = 2 ** -126
+
+/** One row as the int8 cache keeps it: whole multiples of a float32 scale. Every step in float32, as backends do it. */
+export function toScaledBytes(row: Float32Array): void {
+  let greatest = 0
+  for (const x of row) greatest = Math.max(greatest, Math.abs(x))
+  const scale = Number.isFinite(greatest) ? Math.fround(greatest / 127) : Number.NaN
+  const inverse = scale < SMALLEST_NORMAL ? 0 : Math.fround(1 / scale)
+  for (let i = 0; i < row.length; i++) {
+    row[i] = Number.isNaN(scale) ? scale : nearest(Math.fround(row[i]! * inverse)) * scale
+  }
+}
+
 const BLOCK = 32
 
 /** Nearest whole number, halves away from zero. */
