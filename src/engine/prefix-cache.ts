@@ -22,6 +22,12 @@ export class PrefixCache {
     return { tokens: this.#tokens, reused: this.#reused }
   }
 
+  /** Computes the keys of a prompt ahead of need: when a request comes, a step is running, and this delays none. */
+  prepare(sequence: Sequence): void {
+    const whole = this.#whole(sequence.length)
+    if (whole > 0) blockKey(sequence, whole - 1, this.#rule)
+  }
+
   /** The blocks of the longest known beginning, one token at least left to compute; none for a prompt to be scored. */
   find(sequence: Sequence): number[] {
     const found: number[] = []

@@ -97,6 +97,7 @@ class StepScheduler implements Scheduler {
     }
     sequence.rank = this.#steps - stepsPerPriority * (sequence.spec.priority ?? 0)
     sequence.arrival = this.#arrivals++
+    this.#prefixes.prepare(sequence)
     insert(this.#waiting, sequence)
   }
 
@@ -126,7 +127,7 @@ class StepScheduler implements Scheduler {
       samples += slice.samples
     }
     this.#steps++
-    assert(slices.length > 0, 'the oldest sequence did not advance')
+    assert(slices.length > 0, 'the first sequence did not advance')
     return { slices, tokens, samples }
   }
 
@@ -177,7 +178,7 @@ class StepScheduler implements Scheduler {
   }
 
   /**
-   * First come, first served. A sequence starts when blocks are there for all tokens it and the running ones already
+   * In order. A sequence starts when blocks are there for all tokens it and the running ones already
    * have, and for one more block each: so nobody is let in only to be preempted at once. Alone, it always fits.
    * One whose next block a running one is computing waits for it, and others may pass: it will find that block.
    */
@@ -223,7 +224,7 @@ class StepScheduler implements Scheduler {
   }
 
   /**
-   * Takes the blocks for `share` more tokens, from the youngest sequences if it must. The youngest itself makes do
+   * Takes the blocks for `share` more tokens, from the last sequences if it must. The last itself makes do
    * with what there is, and waits with its blocks when that is nothing: cheaper than computing it again.
    */
   #grow(sequence: Sequence, share: number): number {
