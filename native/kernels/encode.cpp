@@ -41,44 +41,41 @@ float greatestOf(const float* x) {
   return f;
 }
 
-/** Where the parts of an encoded row begin. */
-struct EncodedRow {
-  int8_t* integers;
-  float* scales;
-  int32_t *minusSums, *minusHalfSums;
-  float* scaledSums;
+/** A block of 32 as the tiles read it. */
+struct EncodedBlock {
+  int8_t integers[blockLength];
+  float scale;
+  int32_t minusSum, minusHalfSums[2];
+  float scaledSum;
 };
+static_assert(sizeof(EncodedBlock) == encodedBlockBytes);
 
-void encodeBlock(const float* x, int32_t b, const EncodedRow& to) {
-  const float greatest = greatestOf(x + b * blockLength);
+void encodeBlock(const float* x, EncodedBlock& to) {
+  const float greatest = greatestOf(x);
   const bool finite = greatest < __builtin_inff(), nothing = !(finite && greatest >= smallestBlock);
-  const float scale = !finite ? __builtin_nanf("") : nothing ? 0.0f : greatest / 127.0f;
   const V inverse = splat(nothing ? 0.0f : 127.0f / greatest), magic = splat(12582912.0f);
   int32_t q[blockLength];
   for (int v = 0; v < vectors; v++) {
     // Adding 1.5 * 2^23 rounds to an integer, ties to even, and leaves it in the low bits.
-    const VI rounded = bits(load(x + b * blockLength + v * lanes) * inverse + magic) - 0x4b400000;
+    const VI rounded = bits(load(x + v * lanes) * inverse + magic) - 0x4b400000;
     memcpy(q + v * lanes, &rounded, sizeof rounded);
   }
+  if (!finite) memset(q, 0, sizeof q);
   int32_t sums[2] = {0, 0};
-  for (int i = 0; i < blockLength; i++) {
-    if (!finite) q[i] = 0;
-    to.integers[b * blockLength + i] = static_cast<int8_t>(q[i]);
-    sums[i / 16] += q[i];
+  for (int i = 0; i < 16; i++) {
+    sums[0] += q[i];
+    sums[1] += q[i + 16];
   }
-  to.scales[b] = scale;
-  to.minusSums[b] = -(sums[0] + sums[1]);
-  to.minusHalfSums[2 * b] = -sums[0];
-  to.minusHalfSums[2 * b + 1] = -sums[1];
-  to.scaledSums[b] = scale * static_cast<float>(sums[0] + sums[1]);
+  for (int i = 0; i < blockLength; i++) to.integers[i] = static_cast<int8_t>(q[i]);
+  to.scale = !finite ? __builtin_nanf("") : nothing ? 0.0f : greatest / 127.0f;
+  to.minusSum = -(sums[0] + sums[1]);
+  for (int h = 0; h < 2; h++) to.minusHalfSums[h] = -sums[h];
+  to.scaledSum = to.scale * static_cast<float>(sums[0] + sums[1]);
 }
 
 void encodeBytes(const float* x, int32_t width, uint8_t* out) {
-  const int32_t blocks = width / blockLength;
-  float* scales = reinterpret_cast<float*>(out + width);
-  int32_t* sums = reinterpret_cast<int32_t*>(scales + blocks);
-  const EncodedRow to = {reinterpret_cast<int8_t*>(out), scales, sums, sums + blocks, reinterpret_cast<float*>(sums + 3 * blocks)};
-  for (int32_t b = 0; b < blocks; b++) encodeBlock(x, b, to);
+  auto* to = reinterpret_cast<EncodedBlock*>(out);
+  for (int32_t k = 0; k < width; k += blockLength) encodeBlock(x + k, *to++);
 }
 
 int32_t tasks(const Step& s, const void* record) { return rowTasks(s, as<op::Encode>(record).x); }

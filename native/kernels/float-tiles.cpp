@@ -1,5 +1,7 @@
 // Tiles of float32, f16 and bf16 weights. Lanes are output columns and k is walked in ascending order with one fused
 // accumulator an output, so a row's bits depend on nothing but the row.
+#include <utility>
+
 #include "tiles.h"
 
 namespace loquent::LOQUENT_ISA {
@@ -73,18 +75,13 @@ void tile(const uint8_t* w, const Input& x, int32_t length, float* sums, bool fe
   }
 }
 
-template <Format T>
-constexpr Tiles make() {
-  Tiles t = {tile<T, 1>, tile<T, 2>, tile<T, 3>, tile<T, 4>, tile<T, 5>, tile<T, 6>};
-  if constexpr (tileRows == 12) {
-    const Tile more[] = {tile<T, 7>, tile<T, 8>, tile<T, 9>, tile<T, 10>, tile<T, 11>, tile<T, 12>};
-    for (int i = 0; i < 6; i++) t.of[6 + i] = more[i];
-  }
-  return t;
+template <Format T, int... R>
+constexpr Tiles makeTiles(std::integer_sequence<int, R...>) {
+  return {{tile<T, R + 1>...}, tileRows};
 }
 
 template <Format T>
-constexpr Tiles tilesOf = make<T>();
+constexpr Tiles tilesOf = makeTiles<T>(std::make_integer_sequence<int, tileRows>());
 
 }  // namespace
 

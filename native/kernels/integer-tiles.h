@@ -1,12 +1,20 @@
 // Tiles of quantized weights: integer dot products over blocks of 32 columns of k, exact on every instruction set, then
 // one product with the two scales and one fused addition a block, in ascending order of k.
 #pragma once
+#include <utility>
+
 #include "tiles.h"
 
 namespace loquent::LOQUENT_ISA {
 
 /** Vectors a tile is wide: where registers are few, the sums of a block in integers must fit. */
 constexpr int integerVectors(int rows) { return lanes == 16 ? 2 : rows == 1 ? 4 : rows == 2 ? 2 : 1; }
+
+/** Most rows of a tile: with 32 registers, the sums of a block and some of those over k; measured. */
+constexpr int integerRows(Format f) {
+  if (lanes != 16) return tileRows;
+  return panelForm(f).integers == Integers::six ? 4 : 8;
+}
 
 LOQUENT_INLINE VI splatInt(int32_t x) {
 #if defined(__AVX512F__)
@@ -15,6 +23,15 @@ LOQUENT_INLINE VI splatInt(int32_t x) {
   return (VI)_mm256_set1_epi32(x);
 #else
   return VI{x, x, x, x};
+#endif
+}
+template <int count>
+LOQUENT_INLINE VI shiftLeft(VI x) {
+#if defined(__AVX512F__)
+  // The operator on a broadcast number becomes a shift of that number, in a slow unit.
+  return (VI)_mm512_slli_epi32((__m512i)x, count);
+#else
+  return x << count;
 #endif
 }
 LOQUENT_INLINE VI loadInt(const uint8_t* p) {
@@ -82,16 +99,30 @@ struct Unpacker {
   }
 };
 
-/** The parts of an encoded row of q8_0, see src/ops/encoding.ts; `b` counts blocks of 32. */
+/**
+ * The same block of every row of x; what a block holds is in core/panels.h. Three rows share a base, so that the rows of a
+ * tile take few registers: base, stride and twice the stride are an address each.
+ */
+template <int R>
 struct Encoded {
-  const uint8_t* row;
+  const uint8_t* base[(R + 2) / 3];
   int64_t stride;
-  int64_t width, blocks;
-  LOQUENT_MEMBER const uint8_t* integers(int r, int32_t k) const { return row + r * stride + k; }
-  LOQUENT_MEMBER float scale(int r, int64_t b) const { return floatAt(row + r * stride + width + 4 * b); }
-  LOQUENT_MEMBER int32_t minusSum(int r, int64_t b) const { return wordAt(row + r * stride + width + 4 * (blocks + b)); }
-  LOQUENT_MEMBER int32_t minusHalfSum(int r, int64_t h) const { return wordAt(row + r * stride + width + 4 * (2 * blocks + h)); }
-  LOQUENT_MEMBER float scaledSum(int r, int64_t b) const { return floatAt(row + r * stride + width + 4 * (4 * blocks + b)); }
+  LOQUENT_MEMBER Encoded(const uint8_t* first, int64_t bytes) : stride(bytes) {
+    for (int i = 0; i < (R + 2) / 3; i++) base[i] = first + 3 * i * bytes;
+  }
+  LOQUENT_MEMBER void next() {
+    for (auto& b : base) {
+      b += encodedBlockBytes;
+      // Keeps the compiler from making a pointer of its own for every row.
+      asm("" : "+r"(b));
+    }
+  }
+  LOQUENT_MEMBER const uint8_t* row(int r) const { return base[r / 3] + r % 3 * stride; }
+  LOQUENT_MEMBER int32_t four(int r, int i) const { return wordAt(row(r) + 4 * i); }
+  LOQUENT_MEMBER float scale(int r) const { return floatAt(row(r) + 32); }
+  LOQUENT_MEMBER int32_t minusSum(int r) const { return wordAt(row(r) + 36); }
+  LOQUENT_MEMBER int32_t minusHalfSum(int r, int half) const { return wordAt(row(r) + 40 + 4 * half); }
+  LOQUENT_MEMBER float scaledSum(int r) const { return floatAt(row(r) + 48); }
 };
 
 #undef LOQUENT_MEMBER
@@ -108,77 +139,84 @@ LOQUENT_INLINE V minimumOf(const uint8_t* header, const uint8_t* scales, int col
   return splat(0.0f) - loadHalf(header + 2 * (panelColumns + column)) * loadBytes(scales + panelColumns + column);
 }
 
+/** Adds one block to the sums of a tile. */
+template <Format T, int R, int C>
+LOQUENT_INLINE void addBlock(const uint8_t* header, const uint8_t* block, int first, const Encoded<R>& x, V (&sum)[R][C]) {
+  constexpr PanelForm form = panelForm(T);
+  constexpr int halves = form.scales == Scales::super16 ? 2 : 1;
+  constexpr bool minimum = form.scales == Scales::minimum || form.scales == Scales::super, wide = form.offsetBits == 7;
+  const uint8_t* integers = block + scaleBytes(form.scales) + first * 4;
+  VI dot[R][C];
+#pragma GCC unroll(lanes > 4 ? 2 : 1)
+  for (int half = 0; half < 2; half++) {
+    Unpacker<form.integers> unpack[C];
+    for (int c = 0; c < C; c++) unpack[c].start16(integers + c * lanes * 4, half);
+    for (int r = 0; r < R && half < halves; r++) {
+      VI start = splatInt(0);
+      if constexpr (form.offsetBits >= 0) start = shiftLeft<form.offsetBits>(splatInt(halves == 2 ? x.minusHalfSum(r, half) : x.minusSum(r)));
+      for (int c = 0; c < C; c++) dot[r][c] = start;
+    }
+#pragma GCC unroll(lanes > 4 ? 4 : 1)
+    for (int g = 0; g < 4; g++) {
+      VI weight[C];
+      for (int c = 0; c < C; c++) weight[c] = unpack[c].four(integers + c * lanes * 4, half, g);
+      for (int r = 0; r < R; r++) {
+        const VI four = splatInt(x.four(r, 4 * half + g));
+        for (int c = 0; c < C; c++) dot[r][c] = dotBytes<wide>(dot[r][c], weight[c], four);
+      }
+    }
+    if (half == 0 && halves == 1) continue;
+    V scale[C], offset[C];
+    for (int c = 0; c < C; c++) {
+      scale[c] = scaleOf<form.scales>(header, block, first + c * lanes, halves == 2 ? half : 0);
+      if constexpr (minimum) offset[c] = minimumOf<form.scales>(header, block, first + c * lanes);
+    }
+    for (int r = 0; r < R; r++) {
+      const V scaleX = splat(x.scale(r));
+      for (int c = 0; c < C; c++) {
+        sum[r][c] = fma(__builtin_convertvector(dot[r][c], V), scale[c] * scaleX, sum[r][c]);
+        if constexpr (minimum) sum[r][c] = fma(offset[c], splat(x.scaledSum(r)), sum[r][c]);
+      }
+    }
+  }
+}
+
 template <Format T, int R>
 void integerTile(const uint8_t* w, const Input& in, int32_t length, float* sums, bool fetch) {
   constexpr PanelForm form = panelForm(T);
-  constexpr int C = integerVectors(R), halves = form.scales == Scales::super16 ? 2 : 1;
-  constexpr bool minimum = form.scales == Scales::minimum || form.scales == Scales::super, wide = form.offsetBits == 7;
-  const Encoded x = {in.rows, in.stride, in.width, in.width / blockLength};
+  constexpr int C = integerVectors(R);
   for (int first = 0; first < panelColumns; first += C * lanes) {
     const uint8_t* p = w;
     const uint8_t* header = nullptr;
+    Encoded<R> x(in.rows + in.k / blockLength * encodedBlockBytes, in.stride);
+    V sum[R][C];
+    loadSums(sums + first, sum);
     for (int32_t k = 0; k < length; k += blockLength) {
       if (headerBytes(form.scales) && k % superLength == 0) {
         header = p;
         p += headerBytes(form.scales);
       }
-      const uint8_t* integers = p + scaleBytes(form.scales) + first * 4;
-      const int64_t b = (in.k + k) / blockLength;
       if (fetch && first == 0) prefetch(p, blockBytes(form));
-      VI dot[R][C];
-#pragma GCC unroll(lanes > 4 ? 2 : 1)
-      for (int half = 0; half < 2; half++) {
-        Unpacker<form.integers> unpack[C];
-        for (int c = 0; c < C; c++) unpack[c].start16(integers + c * lanes * 4, half);
-        if (half < halves) {
-          for (int r = 0; r < R; r++) {
-            VI start = splatInt(0);
-            if constexpr (form.offsetBits >= 0) start = splatInt(halves == 2 ? x.minusHalfSum(r, 2 * b + half) : x.minusSum(r, b)) << form.offsetBits;
-            for (int c = 0; c < C; c++) dot[r][c] = start;
-          }
-        }
-#pragma GCC unroll(lanes > 4 ? 4 : 1)
-        for (int g = 0; g < 4; g++) {
-          VI weight[C];
-          for (int c = 0; c < C; c++) weight[c] = unpack[c].four(integers + c * lanes * 4, half, g);
-          for (int r = 0; r < R; r++) {
-            const VI four = splatInt(wordAt(x.integers(r, in.k + k + 16 * half + 4 * g)));
-            for (int c = 0; c < C; c++) dot[r][c] = dotBytes<wide>(dot[r][c], weight[c], four);
-          }
-        }
-        if (half + 1 < 2 && halves == 1) continue;
-        V scale[C], offset[C];
-        for (int c = 0; c < C; c++) {
-          scale[c] = scaleOf<form.scales>(header, p, first + c * lanes, halves == 2 ? half : 0);
-          if constexpr (minimum) offset[c] = minimumOf<form.scales>(header, p, first + c * lanes);
-        }
-        for (int r = 0; r < R; r++) {
-          const V scaleX = splat(x.scale(r, b));
-          for (int c = 0; c < C; c++) {
-            float* at = sums + r * panelColumns + first + c * lanes;
-            V sum = fma(__builtin_convertvector(dot[r][c], V), scale[c] * scaleX, load(at));
-            if constexpr (minimum) sum = fma(offset[c], splat(x.scaledSum(r, b)), sum);
-            store(at, sum);
-          }
-        }
-      }
+      addBlock<T, R, C>(header, p, first, x, sum);
       p += blockBytes(form);
+      x.next();
     }
+    storeSums(sums + first, sum);
   }
 }
 
-template <Format T>
-constexpr Tiles makeTiles() {
-  Tiles t = {integerTile<T, 1>, integerTile<T, 2>, integerTile<T, 3>, integerTile<T, 4>, integerTile<T, 5>, integerTile<T, 6>};
-  if constexpr (tileRows == 12) {
-    const Tile more[] = {integerTile<T, 7>,  integerTile<T, 8>,  integerTile<T, 9>,
-                         integerTile<T, 10>, integerTile<T, 11>, integerTile<T, 12>};
-    for (int i = 0; i < 6; i++) t.of[6 + i] = more[i];
-  }
-  return t;
+template <Format T, int R>
+constexpr Tile tileOrNone() {
+  if constexpr (R <= integerRows(T)) return integerTile<T, R>;
+  return nullptr;
+}
+
+template <Format T, int... R>
+constexpr Tiles makeTiles(std::integer_sequence<int, R...>) {
+  return {{tileOrNone<T, R + 1>()...}, integerRows(T)};
 }
 
 template <Format T>
-constexpr Tiles integerTilesOf = makeTiles<T>();
+constexpr Tiles integerTilesOf = makeTiles<T>(std::make_integer_sequence<int, tileRows>());
 
 }  // namespace loquent::LOQUENT_ISA

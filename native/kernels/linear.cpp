@@ -60,7 +60,7 @@ int32_t tasks(const Step& s, const void* record) {
 void multiplyPanel(const Tiles& tiles, Format format, const uint8_t* panel, Input x, int32_t rows, float* sums) {
   memset(sums, 0, static_cast<size_t>(rows) * panelColumns * 4);
   const uint8_t* first = x.rows;
-  const int32_t count = ceilDiv(rows, tileRows);
+  const int32_t count = ceilDiv(rows, tiles.most);
   // With one tile of rows the panel is read once: no need to cut it.
   const int32_t slice = count == 1 ? x.width : sliceLength;
   for (x.k = 0; x.k < x.width; x.k += slice) {

@@ -13,7 +13,7 @@ struct Input {
   int32_t width, k;
 };
 
-/** Most rows of a tile: what the registers can hold of the sums, two vectors of columns a row. */
+/** Most rows of any tile: what the registers can hold of the sums, two vectors of columns a row. */
 constexpr int tileRows = lanes == 16 ? 12 : 6;
 
 /**
@@ -22,9 +22,10 @@ constexpr int tileRows = lanes == 16 ? 12 : 6;
  */
 using Tile = void (*)(const uint8_t* w, const Input& x, int32_t length, float* sums, bool fetch);
 
-/** Tiles of 1 to `tileRows` rows. */
+/** Tiles of 1 to `most` rows, the height that was measured to be best. */
 struct Tiles {
   Tile of[tileRows];
+  int32_t most;
 };
 
 /** Tables of the formats that each source multiplies. */

@@ -9,17 +9,19 @@ export const encodings = ['bf16', 'q8_0'] as const satisfies readonly FormatName
 export type Encoding = (typeof encodings)[number]
 
 export const encodedBlock = 32
+/** Bytes of a block of q8_0 activations. */
+const blockBytes = 52
 /** A block whose greatest magnitude is below this is zero, so that the inverse of its scale is always finite. */
 export const smallestBlock = 2 ** -100
 
 /**
- * Bytes of an encoded row. bf16: the numbers, one more of zero where they are odd. q8_0, for b = width / 32 blocks: the
- * signed bytes; b float32 scales; b int32, minus the sum of each block; 2b int32, minus the sums of its halves; b float32,
- * scale times sum. The sums are for weights whose integers have an offset.
+ * Bytes of an encoded row. bf16: the numbers, one more of zero where they are odd. q8_0, for each block: 32 signed bytes;
+ * float32 scale; three int32, minus the sums of the block and of its two halves; float32, scale times sum. The sums are
+ * for weights whose integers have an offset.
  */
 export function encodedBytes(encoding: Encoding, width: number): number {
   if (encoding === 'bf16') return 4 * Math.ceil(width / 2)
-  return width + (rowBytes('q8_0', width) / 34) * 20
+  return (rowBytes('q8_0', width) / 34) * blockBytes
 }
 
 /** The float32 values of an encoded row that begins at byte `at`. */
@@ -31,7 +33,9 @@ export function decodeRow(encoding: Encoding, from: ArrayBufferLike, at: number,
     for (let i = 0; i < length; i++) bits[i] = halves[i]! << 16
     return
   }
-  const multiples = new Int8Array(from, at, length)
-  const scales = new Float32Array(from, at + length, length / encodedBlock)
-  for (let i = 0; i < length; i++) out[i] = multiples[i]! * scales[Math.floor(i / encodedBlock)]!
+  for (let i = 0, block = at; i < length; i += encodedBlock, block += blockBytes) {
+    const multiples = new Int8Array(from, block, encodedBlock)
+    const [scale] = new Float32Array(from, block + encodedBlock, 1)
+    for (let j = 0; j < encodedBlock; j++) out[i + j] = multiples[j]! * scale!
+  }
 }
