@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { chooseLimits, defaultCacheBytes, defaultLogitBytes } from './limits.ts'
+import { chooseLimits, defaultCacheBytes, defaultCacheShare, defaultLogitBytes } from './limits.ts'
 import type { EngineOptions } from './spec.ts'
 
 const model = { vocabulary: 49152, maxPositions: 8192 }
 // 30 layers of 3 heads of 64, keys and values in float32, blocks of 16 tokens: a model of 135 million weights.
-const costs = { blockBytes: 30 * 3 * 64 * 2 * 4 * 16, blockSize: 16, weightBytes: 270e6 }
+const costs = { blockBytes: 30 * 3 * 64 * 2 * 4 * 16, blockSize: 16, weightBytes: 270e6, available: 2 ** 29 }
 
 const choose = (options: Omit<EngineOptions, 'model'>, facts = model, storage = costs) =>
   chooseLimits({ model: '', ...options }, facts, storage)
@@ -18,13 +18,23 @@ test('the defaults keep KV and logits of a small model within their budgets', ()
   assert.deepEqual([l.tokens, l.sequences, l.samples, l.vocabulary], [512, 64, 64, 49152])
 })
 
+test('where there is memory, a small model holds several full sequences', () => {
+  const l = choose({}, model, { ...costs, available: 2 ** 34 })
+  assert.deepEqual([l.context, l.blocks * l.blockSize], [8192, 4 * 8192])
+  assert(l.blocks * costs.blockBytes < 2 ** 34 * defaultCacheShare)
+})
+
 test('a model with cheap KV holds several full sequences', () => {
-  const l = choose({}, { vocabulary: 131, maxPositions: 128 }, { blockBytes: 4096, blockSize: 16, weightBytes: 1e5 })
+  const l = choose(
+    {},
+    { vocabulary: 131, maxPositions: 128 },
+    { blockBytes: 4096, blockSize: 16, weightBytes: 1e5, available: 0 },
+  )
   assert.deepEqual([l.context, l.blocks * l.blockSize], [128, 512])
 })
 
 test('KV grows with the weights, and a long context is cut to the default', () => {
-  const big = { blockBytes: 32 * 8 * 128 * 2 * 4 * 16, blockSize: 16, weightBytes: 16e9 }
+  const big = { blockBytes: 32 * 8 * 128 * 2 * 4 * 16, blockSize: 16, weightBytes: 16e9, available: 24e9 }
   const l = choose({}, { vocabulary: 128256, maxPositions: 131072 }, big)
   assert.equal(l.context, 8192)
   assert(l.blocks * big.blockBytes <= 8e9 && l.blocks * l.blockSize > 3 * l.context)

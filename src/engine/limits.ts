@@ -9,8 +9,12 @@ export const defaultContext = 8192
 export const smallestContext = 2048
 /** Full sequences that the KV cache holds by default, if the budget allows. */
 export const defaultSequencesHeld = 4
-/** KV bytes taken by default: this much, or half of what the weights take in their files, whichever is more. */
+/**
+ * KV bytes taken by default, if so many are of use: this much, half of what the weights take in their files, or this
+ * share of the available memory, whichever is more. Memory that is never written to is promised but not taken.
+ */
 export const defaultCacheBytes = 256 * 2 ** 20
+export const defaultCacheShare = 1 / 4
 /**
  * Tokens of one step. More rows hardly make a matrix product more efficient on a CPU, and a step is how long every
  * stream waits for its next token.
@@ -28,6 +32,8 @@ export interface StorageCosts {
   readonly blockBytes: number
   readonly blockSize: number
   readonly weightBytes: number
+  /** Bytes that may be taken in all. */
+  readonly available: number
 }
 
 type SizeOption = 'maxTotalTokens' | 'maxBatchPrefillTokens' | 'maxBatchSize' | 'maxBatchTotalTokens' | 'maxSamples'
@@ -65,8 +71,9 @@ export function chooseLimits(options: EngineOptions, model: ModelFacts, costs: S
 }
 
 /** Tokens that the KV cache gets by default, in whole blocks. */
-function cacheBudget({ blockBytes, blockSize, weightBytes }: StorageCosts): number {
-  const blocks = Math.floor(Math.max(defaultCacheBytes, weightBytes / 2) / Math.max(1, blockBytes))
+function cacheBudget({ blockBytes, blockSize, weightBytes, available }: StorageCosts): number {
+  const bytes = Math.max(defaultCacheBytes, weightBytes / 2, available * defaultCacheShare)
+  const blocks = Math.floor(bytes / Math.max(1, blockBytes))
   return Math.max(smallestContext, blocks * blockSize)
 }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { availableMemory, checkMemory, type MemoryPlan, planEngine } from './memory-plan.ts'
+import { availableMemory } from './memory.ts'
+import { checkMemory, type MemoryPlan, planEngine } from './memory-plan.ts'
 import { backends, tinyModel } from './testing/backends.ts'
 import { withEngine } from './testing/listener.ts'
 

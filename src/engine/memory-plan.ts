@@ -1,4 +1,3 @@
-import { freemem } from 'node:os'
 import { openBackend } from '../backends/select.ts'
 import { fail } from '../base/errors.ts'
 import type { Limits } from '../ops/domain.ts'
@@ -24,10 +23,8 @@ export interface MemoryPlan {
   readonly mostCacheTokens: number
 }
 
-/** Bytes that may still be taken, with the limits of a container where this Node knows them. */
-export const availableMemory = (): number => process.availableMemory?.() ?? freemem()
-
-export function memoryPlan({ facts, program, costs }: Prepared, available = availableMemory()): MemoryPlan {
+export function memoryPlan({ facts, program, costs }: Prepared): MemoryPlan {
+  const { available } = costs
   const { limits } = program
   const arenas = { ...program.arenas, step: frameLayout(limits).bytes }
   const total = arenas.weights + arenas.activations + arenas.cache + arenas.step

@@ -12,6 +12,7 @@ import { type FormatName, rowBytes } from '../tensor/format.ts'
 import type { Catalog } from '../weights/catalog.ts'
 import type { Checkpoint } from '../weights/open.ts'
 import { chooseLimits, maxTopTokens, type StorageCosts } from './limits.ts'
+import { availableMemory } from './memory.ts'
 import { readEosIds, withRopeScaling } from './model-config.ts'
 import type { EngineFacts, EngineOptions } from './spec.ts'
 
@@ -36,14 +37,19 @@ export interface Prepared {
 }
 
 /** Reads a model's configuration, builds its graph and plans it for a backend. Reads and reserves nothing else. */
-export function prepare(checkpoint: Checkpoint, backend: Backend, options: EngineOptions): Prepared {
+export function prepare(
+  checkpoint: Checkpoint,
+  backend: Backend,
+  options: EngineOptions,
+  available = availableMemory(),
+): Prepared {
   checkStretch(options.prefillStretch)
   const json = withRopeScaling(checkpoint.config, options.ropeScaling)
   const { catalog } = checkpoint
   const architecture = findArchitecture(json)
   const model = architecture.config(json)
   const graph = buildGraph(architecture, model, catalog)
-  const costs = storageCosts(graph, backend, catalog)
+  const costs = { ...storageCosts(graph, backend, catalog), available }
   const limits = chooseLimits(options, model, costs)
   const program = planProgram(graph, limits, backend.traits, (tensor) => catalog.tensors.get(tensor)!.format, {
     ...wantedFormat(options.dtype),
@@ -69,7 +75,7 @@ function buildGraph(architecture: Architecture, model: ModelFacts, catalog: Cata
   return graph.finish()
 }
 
-function storageCosts(graph: GraphData, { traits }: Backend, catalog: Catalog): StorageCosts {
+function storageCosts(graph: GraphData, { traits }: Backend, catalog: Catalog): Omit<StorageCosts, 'available'> {
   const blockBytes = graph.caches.reduce((sum, layer) => sum + traits.cacheBlockBytes(layer), 0)
   let weightBytes = 0
   for (const { format, shape } of catalog.tensors.values()) {
