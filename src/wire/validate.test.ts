@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { describeOffset } from './json.ts'
+import fc from 'fast-check'
+import { Type } from 'typebox'
+import { describeOffset, MAX_JSON_DEPTH } from './json.ts'
+import { oneOrMany, optional, u8, untagged } from './schema.ts'
 import { CompatGenerateRequestSchema, GenerateRequestSchema } from './tgi.ts'
-import { compile, describeShape, JsonShapeError } from './validate.ts'
+import { compile, compileReading, describeShape, JsonShapeError } from './validate.ts'
 
 const readRequest = compile(GenerateRequestSchema)
 const parameters = (json: string) => readRequest(`{"inputs":"x","parameters":${json}}`).parameters
@@ -123,4 +126,66 @@ test('only the compatible route looks at stream', () => {
     'stream: invalid type: integer `1`, expected a boolean',
   )
   assert.equal(readRequest('{"inputs":"x","stream":1}').inputs, 'x')
+})
+
+const Pair = Type.Object({ a: Type.String(), b: optional(Type.Boolean(), false) }, { title: 'Pair' })
+const Either = untagged([Pair, Type.Array(u8()), Type.String()], { title: 'Either' })
+const readEither = compileReading(Type.Object({ value: Either }, { title: 'Holder' }))
+
+test('the first shape that fits is read, and what it does not know is told', () => {
+  assert.deepEqual(readEither('{"value":{"a":"x","c":1},"d":2,"e":null}'), {
+    value: { value: { a: 'x', b: false } },
+    ignored: ['value.c', 'd'],
+  })
+  assert.deepEqual(readEither('{"value":[1,255]}').value, { value: [1, 255] })
+  assert.deepEqual(readEither('{"value":"x"}'), { value: { value: 'x' }, ignored: [] })
+})
+
+test('a value that fits no shape is told by the name of them all, or by the one that got furthest', () => {
+  const none = 'data did not match any variant of untagged enum Either'
+  assert.equal(refusal('{"value":{"b":true}}', readEither), `value: ${none} at line 1 column 19`)
+  const readNameless = compile(Type.Object({ value: untagged([Type.String(), Type.Array(u8())]) }, { title: 'Holder' }))
+  assert.equal(
+    refusal('{"value":[1,256]}', readNameless),
+    'value[1]: invalid value: integer `256`, expected u8 at line 1 column 15',
+  )
+  assert.equal(
+    refusal('{"value":5}', readNameless),
+    'value: invalid type: integer `5`, expected a string at line 1 column 10',
+  )
+})
+
+test('a shape left half-read does not count towards the depth of what follows', () => {
+  const items = Type.Object(
+    { items: Type.Array(untagged([Type.Array(Type.Array(u8())), Type.String()])) },
+    { title: 'Deep' },
+  )
+  const text = `{"items":[${'"x",'.repeat(MAX_JSON_DEPTH)}${'[[1],[2]],'.repeat(MAX_JSON_DEPTH)}"y"]}`
+  assert.equal(compile(items)(text).items.length, 2 * MAX_JSON_DEPTH + 1)
+  const wrong = compile(
+    Type.Object(
+      { items: Type.Array(untagged([Type.Array(Type.Array(u8())), Type.Array(Type.Array(Type.String()))])) },
+      { title: 'Deep' },
+    ),
+  )
+  assert.equal(wrong(`{"items":[${'[["a"]],'.repeat(MAX_JSON_DEPTH)}[["b"]]]}`).items.length, MAX_JSON_DEPTH + 1)
+})
+
+test('a bare value is a list of one where one is taken', () => {
+  const read = compile(Type.Object({ stop: oneOrMany<string>(Type.String()) }, { title: 'Stops' }))
+  assert.deepEqual(read('{"stop":"a"}').stop, ['a'])
+  assert.deepEqual(read('{"stop":["a","b"]}').stop, ['a', 'b'])
+})
+
+test('any JSON is read or refused, never anything else', () => {
+  const read = compileReading(Either)
+  fc.assert(
+    fc.property(fc.json(), (text) => {
+      try {
+        read(text)
+      } catch (error) {
+        assert.ok(error instanceof JsonShapeError, String(error))
+      }
+    }),
+  )
 })

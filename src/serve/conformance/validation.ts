@@ -49,6 +49,9 @@ function rules({ info, prompts }: Facts): readonly Row[] {
       prompts.full,
     ],
     [{}, `\`inputs\` must have less than ${input} tokens. Given: ${total}`, prompts.full],
+    [{ grammar: { type: 'json', value: 5 } }, 'grammar is not supported'],
+    [{ grammar: { type: 'json', value: '{' } }, /grammar is not valid: .+/],
+    [{ grammar: { type: 'json', value: {} } }, "grammar is not valid: Grammar must have a 'properties' field"],
   ]
 }
 

@@ -1,8 +1,9 @@
 import { fail } from '../../base/errors.ts'
 import type { ChatMessage, ChatToolCall } from '../../library/types.ts'
-import type { ChatRequest, ContentPart, Message, ToolCall } from '../../wire/openai.ts'
+import type { ChatRequest, ContentPart, Message, ResponseFormat, ToolCall } from '../../wire/openai.ts'
 import { toolRefusal } from '../refusal.ts'
 import type { Context } from '../tgi/context.ts'
+import { grammarFault } from '../tgi/grammar.ts'
 import type { Job } from '../tgi/job.ts'
 import { answerParameters, choiceCount, samplingOf } from './sampling.ts'
 
@@ -73,10 +74,17 @@ function checkTools({ tools, tool_choice: choice, response_format: format }: Cha
 }
 
 function checkUnsupported({ response_format: format, logit_bias: bias }: ChatRequest): void {
-  if (format !== null && format.type !== 'text') unsupported(`\`response_format\` of type \`${format.type}\``)
+  if (format !== null && format.type !== 'text') unsupportedFormat(format)
   if (bias !== null && !Array.isArray(bias) && Object.values(bias).some((value) => value !== 0)) {
     unsupported('`logit_bias`')
   }
+}
+
+/** The reference server's forms are grammars, and checked as such. */
+function unsupportedFormat(format: ResponseFormat): never {
+  const reason = 'value' in format ? grammarFault(format) : undefined
+  if (reason !== undefined) fail('request.invalid', { reason })
+  return unsupported(`\`response_format\` of type \`${format.type}\``)
 }
 
 const unsupported = (what: string): never => fail('request.invalid', { reason: `${what} is not supported yet` })

@@ -176,6 +176,16 @@ const refusals: readonly (readonly [body: object, error: string, type: string])[
     'Input validation error: `response_format` of type `json_object` is not supported yet',
     'validation',
   ],
+  [
+    { response_format: { type: 'json', value: {} } },
+    "Input validation error: grammar is not valid: Grammar must have a 'properties' field",
+    'validation',
+  ],
+  [
+    { response_format: { type: 'json', value: { properties: {} } } },
+    'Input validation error: `response_format` of type `json` is not supported yet',
+    'validation',
+  ],
   [{ logit_bias: { 5: 1 } }, 'Input validation error: `logit_bias` is not supported yet', 'validation'],
   [{ top_logprobs: 6 }, 'Input validation error: `top_n_tokens` must be >= 0 and <= 5. Given: 6', 'validation'],
   [{ presence_penalty: -2 }, 'Input validation error: `repetition_penalty` must be strictly positive', 'validation'],

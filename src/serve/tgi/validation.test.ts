@@ -43,6 +43,17 @@ const rules: readonly (readonly [request: Broken, reason: string])[] = [
 ]
 
 const also: readonly (readonly [request: Broken, reason: string])[] = [
+  [{ parameters: { grammar: { type: 'json', value: 5 } } }, 'grammar is not supported'],
+  [
+    { parameters: { grammar: { type: 'json', value: '{}' } } },
+    "grammar is not valid: Grammar must have a 'properties' field",
+  ],
+  [
+    { parameters: { grammar: { type: 'json_schema', value: { schema: { type: 'object' } } } } },
+    "grammar is not valid: Grammar must have a 'properties' field",
+  ],
+  [{ parameters: { grammar: { type: 'json', value: '5' } } }, 'grammar is not valid: a schema is an object'],
+  [{ parameters: { grammar: { type: 'json', value: { properties: {} } } } }, '`grammar` is not supported yet'],
   [{ parameters: { temperature: -0.5 } }, '`temperature` must be strictly positive'],
   [{ parameters: { frequency_penalty: -2.5 } }, '`frequency_penalty` must be >= -2.0 and <= 2.0'],
   [{ parameters: { top_p: 1.0000002 } }, '`top_p` must be > 0.0 and < 1.0'],

@@ -1,6 +1,7 @@
 import { fail } from '../../base/errors.ts'
 import type { GenerateParameters, GenerateRequest } from '../../wire/tgi.ts'
 import type { ServeSettings } from '../options.ts'
+import { grammarFault } from './grammar.ts'
 
 export type Limits = Pick<ServeSettings, 'maxBestOf' | 'maxStopSequences' | 'maxTopNTokens'> & {
   readonly maxInputTokens: number
@@ -53,7 +54,7 @@ const rules: readonly Rule[] = [
     (truncate === 0 || truncate > max) &&
     `\`truncate\` must be strictly positive and less than ${max}. Given: ${truncate}`,
   ({ parameters: p }) => p.watermark && '`watermark` is not supported yet',
-  ({ parameters: p }) => p.grammar !== null && '`grammar` is not supported yet',
+  ({ parameters: { grammar } }) => grammar !== null && (grammarFault(grammar) ?? '`grammar` is not supported yet'),
 ]
 
 /** Checks a request against everything but the number of its tokens. Throws `request.invalid`. */
