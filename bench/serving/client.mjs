@@ -40,7 +40,7 @@ const deadlineMs = 300_000
 
 /**
  * One request to `server`, read as it comes. Resolves with when it was sent, when each token came, and how it ended:
- * `completed`, `refused` (429), `left` (after `leaveAfterMs`, or by `signal`), or `failed` with a reason. `onToken` hears
+ * `completed`, `refused` (429), `left` (after `leaveAfterMs`), `cut` (by `signal`), or `failed` with a reason. `onToken` hears
  * of each token.
  */
 export function stream(server, { leaveAfterMs, signal, ...request }) {
@@ -56,7 +56,7 @@ export function stream(server, { leaveAfterMs, signal, ...request }) {
     }
     const timers = [setTimeout(leave('failed', 'too late'), deadlineMs)]
     if (leaveAfterMs !== undefined) timers.push(setTimeout(leave('left'), leaveAfterMs))
-    signal?.addEventListener('abort', leave('left'), { once: true })
+    signal?.addEventListener('abort', leave('cut'), { once: true })
     sent.on('error', (error) => {
       if (result.outcome === 'failed' && result.reason !== 'too late') result.reason = error.message
     })

@@ -6,7 +6,7 @@ import { between } from './random.mjs'
 import { metric, startLoquent } from './server.mjs'
 
 const count = 1000
-const rate = 40
+const rate = 25
 /** Clients leave at a moment in this time, wherever their request is by then: in the queue, its prompt, or its answer. */
 const patienceMs = 3000
 const freedMs = 10_000
@@ -17,8 +17,8 @@ export async function disconnects({ model, threads, random, say }) {
   const server = await startLoquent({ model, threads, args })
   try {
     const requestOf = () => ({
-      prompt: promptOf(random, between(random, [16, 256])),
-      maxTokens: between(random, [16, 128]),
+      prompt: promptOf(random, between(random, [8, 64])),
+      maxTokens: between(random, [4, 32]),
       leaveAfterMs: random() * patienceMs,
     })
     const { results, from, to } = await openLoop(server, { count, rate, random, requestOf })

@@ -1,17 +1,23 @@
+import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { stream } from './client.mjs'
 import { exponentialMs } from './random.mjs'
+
+/** How long what is open when the arrivals end may take; then it is cut off. */
+const drainMs = 120_000
 
 /** Most requests open at once on our side; arrivals beyond are counted as failed: the generator could not keep up. */
 const maxOpen = 3000
 
 /**
  * Open loop: requests arrive at `rate` a second, independently of each other and of the answers, for `seconds` or until
- * `count` of them came. Resolves when all are answered.
+ * `count` of them came. Resolves when all are answered or cut off.
  */
 export async function openLoop(server, { rate, seconds = Number.POSITIVE_INFINITY, count, random, requestOf }) {
   const results = []
   const open = new Set()
+  const late = new AbortController()
+  setMaxListeners(0, late.signal)
   const from = performance.now()
   let next = from
   for (let i = 0; i < (count ?? Number.POSITIVE_INFINITY); i++) {
@@ -23,14 +29,16 @@ export async function openLoop(server, { rate, seconds = Number.POSITIVE_INFINIT
       results.push({ start: next, end: next, tokens: [], outcome: 'failed', reason: 'not sent: too many are open' })
       continue
     }
-    const request = stream(server, requestOf(i)).then((result) => {
+    const request = stream(server, { ...requestOf(i), signal: late.signal }).then((result) => {
       results.push(result)
       open.delete(request)
     })
     open.add(request)
   }
   const to = Math.max(performance.now(), Number.isFinite(seconds) ? from + seconds * 1000 : 0)
+  const timer = setTimeout(() => late.abort(), drainMs)
   await Promise.all(open)
+  clearTimeout(timer)
   return { results, from, to }
 }
 

@@ -28,6 +28,7 @@ export function summarize(results, from, to) {
     refused: by('refused').length,
     failed: by('failed').length,
     left: by('left').length,
+    cut: by('cut').length,
     tokensPerSecond: completed.reduce((sum, r) => sum + within(r.tokens), 0) / seconds,
     firstTokenMs: { median: median(firsts), p99: quantile(firsts, 0.99) },
     gapMs: { median: median(gaps), p99: quantile(gaps, 0.99), longest: gaps.reduce((a, b) => Math.max(a, b), 0) },

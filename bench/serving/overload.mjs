@@ -25,12 +25,7 @@ export async function overload({ model, threads, seed, seconds, llama, say }) {
   let ours
   let rate
   try {
-    const { results, from, to } = await closedLoop(server, {
-      clients,
-      seconds: capacitySeconds,
-      requestOf: workload(seed),
-    })
-    rate = (excess * results.filter((r) => r.end <= to).length) / ((to - from) / 1000)
+    rate = excess * (await capacity(server, seed))
     say(`capacity ${(rate / excess).toFixed(2)} requests/s`)
     ours = await loaded(server, { rate, seconds, seed: seed + 1 })
   } finally {
@@ -40,7 +35,7 @@ export async function overload({ model, threads, seed, seconds, llama, say }) {
     llama && (await beside({ ...llama, model: llama.model ?? model, threads, rate, seconds, seed: seed + 1, say }))
   const [quarter, end] = ours.residentMiB
   const growth = Math.max(0, end / quarter - 1)
-  const holds = ours.failed === 0 && ours.gapMs.longest < longestStallMs && growth < memoryGrowth
+  const holds = ours.failed + ours.cut === 0 && ours.gapMs.longest < longestStallMs && growth < memoryGrowth
   const faster = peer && ours.tokensPerSecond / peer.tokensPerSecond
   return {
     arrivalsPerSecond: rate,
@@ -50,6 +45,15 @@ export async function overload({ model, threads, seed, seconds, llama, say }) {
     wanted: `none failed, no gap over 5 s, growth < ${memoryGrowth}${peer ? ', 3 times as fast' : ''}`,
     holds: holds && (!peer || faster >= 3),
   }
+}
+
+/** Requests a second that a server answers with all its clients waiting, from the tokens of the later half of a time. */
+async function capacity(server, seed) {
+  const { results, to } = await closedLoop(server, { clients, seconds: capacitySeconds, requestOf: workload(seed) })
+  const from = to - (capacitySeconds * 1000) / 2
+  const tokens = results.flatMap((r) => r.tokens).filter((time) => time > from && time <= to)
+  const perRequest = results.reduce((sum, r) => sum + r.tokens.length, 0) / results.length
+  return (1000 * tokens.length) / (to - from) / perRequest
 }
 
 /** The load, with the server's memory after a quarter of it and at its end. */

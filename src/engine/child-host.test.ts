@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -11,6 +10,7 @@ import { type ChildHostOptions, childUrl, startChildHost } from './child-host.ts
 import type { EngineHost } from './host.ts'
 import type { EngineOptions, GenerateSpec, LoadProgress, TokenEvents } from './spec.ts'
 import { backends, tinyModel } from './testing/backends.ts'
+import { gone, isAlive } from './testing/processes.ts'
 import { mixed, specOf } from './testing/simulation.ts'
 
 const embeddedModel = fileURLToPath(new URL('../../models/loquent-tiny', import.meta.url))
@@ -73,23 +73,6 @@ async function withHost(
   } finally {
     await host.close()
     await gone(lives.pids)
-  }
-}
-
-/** A process that has ended and that nobody has asked about yet does not live, though it can be signalled. */
-const isAlive = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0)
-    return process.platform !== 'linux' || !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'))
-  } catch {
-    return false
-  }
-}
-
-async function gone(pids: readonly number[]): Promise<void> {
-  for (let tries = 0; pids.some(isAlive); tries++) {
-    assert(tries < 1000, `an engine process is left of ${pids}`)
-    await sleep(5)
   }
 }
 
