@@ -275,7 +275,8 @@ test('an abort is counted when the step that still writes to its blocks is over'
 test('time that is used up ends a request with its next token, or with an error where there is none', async () => {
   const heard = listener()
   const engine = failingEngine(heard, () => false, 10)
-  for (const id of [0, 1, 2]) engine.submit(id, specOf({ maxNewTokens: 50, maxTimeMs: 35 }))
+  for (const id of [0, 1]) engine.submit(id, specOf({ maxNewTokens: 50, maxTimeMs: 35 }))
+  engine.submit(2, specOf({ maxNewTokens: 50, maxTimeMs: 1 }))
   const [first, second, third] = await heard.ended([0, 1, 2])
   assert.deepEqual([first.reason, second.reason, third.error], ['length', 'length', 'request.expired'])
   assert(first.tokens.length > 0 && first.tokens.length < 10, `${first.tokens.length} tokens`)
