@@ -138,10 +138,12 @@ async function compare(llm: LLM, model: Model, job: Job) {
   const tried: Tried<Setting>[] = settings.map((setting) => ({ setting, rates: [] }))
   for (let round = 0; round < rounds; round++) {
     own.push(asRate(job, await ours(llm, job, round + 1)))
+    process.stderr.write(`${job.name}: ${short(own.at(-1)!)} `)
     const still = hopeful(tried)
     for (const [i, t] of tried.entries()) {
       if (!still.includes(t.setting)) continue
       tried[i] = { ...t, rates: [...t.rates, await theirs(model, job, round + 1, t.setting)] }
+      process.stderr.write(`${short(tried[i]!.rates.at(-1)!)} `)
     }
   }
   const winner = best(tried)!
