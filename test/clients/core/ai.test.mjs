@@ -3,7 +3,11 @@ import { test } from 'node:test'
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible'
 import { generateText, streamText } from 'ai'
 
-const provider = createOpenAICompatible({ name: 'loquent', baseURL: `${process.env.LOQUENT_URL}/v1`, includeUsage: true })
+const provider = createOpenAICompatible({
+  name: 'loquent',
+  baseURL: `${process.env.LOQUENT_URL}/v1`,
+  includeUsage: true,
+})
 const settings = { prompt: 'What is a river?', temperature: 0, maxOutputTokens: 10, maxRetries: 0 }
 
 for (const [name, model] of Object.entries({ chat: provider('tgi'), completion: provider.completionModel('tgi') })) {
@@ -21,6 +25,9 @@ for (const [name, model] of Object.entries({ chat: provider('tgi'), completion: 
   })
 
   test(`ai: ${name}, errors`, async () => {
-    await assert.rejects(generateText({ model, ...settings, maxOutputTokens: 1_000_000 }), (error) => error.statusCode === 422)
+    await assert.rejects(
+      generateText({ model, ...settings, maxOutputTokens: 1_000_000 }),
+      (error) => error.statusCode === 422,
+    )
   })
 }

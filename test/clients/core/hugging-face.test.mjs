@@ -32,7 +32,10 @@ for (const [version, Client] of Object.entries({ 3: InferenceClient3, 4: Inferen
 
   test(`@huggingface/inference ${version}: errors`, async () => {
     await assert.rejects(client.chatCompletion({ ...chat, max_tokens: 1_000_000 }), (error) => {
-      assert.match(`${error.message} ${JSON.stringify(error.httpResponse?.body ?? '')}`, /max_new_tokens|max_tokens|tokens/)
+      assert.match(
+        `${error.message} ${JSON.stringify(error.httpResponse?.body ?? '')}`,
+        /max_new_tokens|max_tokens|tokens/,
+      )
       return true
     })
     await assert.rejects(client.textGeneration({ inputs, parameters: { max_new_tokens: 1_000_000 } }))
@@ -44,7 +47,9 @@ for (const [version, Client] of Object.entries({ 3: InferenceClient3, 4: Inferen
 
 test('version 3 asks POST / and version 4 /v1/completions: one seed, one text', async () => {
   const drawn = { inputs, parameters: { ...parameters, seed: 3, temperature: 0.7 } }
-  const [a, b] = await Promise.all([InferenceClient3, InferenceClient].map((Client) => new Client('hf_any', { endpointUrl }).textGeneration(drawn)))
+  const [a, b] = await Promise.all(
+    [InferenceClient3, InferenceClient].map((Client) => new Client('hf_any', { endpointUrl }).textGeneration(drawn)),
+  )
   // POST / puts the prompt in front unless told otherwise.
   assert.equal(a.generated_text, inputs + b.generated_text)
 })

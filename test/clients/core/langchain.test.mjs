@@ -2,7 +2,14 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ChatOpenAI, OpenAI } from '@langchain/openai'
 
-const settings = { apiKey: 'any', model: 'tgi', temperature: 0, maxTokens: 10, maxRetries: 0, configuration: { baseURL: `${process.env.LOQUENT_URL}/v1` } }
+const settings = {
+  apiKey: 'any',
+  model: 'tgi',
+  temperature: 0,
+  maxTokens: 10,
+  maxRetries: 0,
+  configuration: { baseURL: `${process.env.LOQUENT_URL}/v1` },
+}
 
 test('@langchain/openai: ChatOpenAI', async () => {
   const chat = new ChatOpenAI(settings)
@@ -26,5 +33,8 @@ test('@langchain/openai: OpenAI', async () => {
 })
 
 test('@langchain/openai: errors', async () => {
-  await assert.rejects(new ChatOpenAI({ ...settings, maxTokens: 1_000_000 }).invoke('x'), (error) => error.status === 422)
+  await assert.rejects(
+    new ChatOpenAI({ ...settings, maxTokens: 1_000_000 }).invoke('x'),
+    (error) => error.status === 422,
+  )
 })

@@ -2,7 +2,14 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { OpenAI } from '@llamaindex/openai'
 
-const llm = new OpenAI({ apiKey: 'any', model: 'tgi', temperature: 0, maxTokens: 10, maxRetries: 0, additionalSessionOptions: { baseURL: `${process.env.LOQUENT_URL}/v1` } })
+const llm = new OpenAI({
+  apiKey: 'any',
+  model: 'tgi',
+  temperature: 0,
+  maxTokens: 10,
+  maxRetries: 0,
+  additionalSessionOptions: { baseURL: `${process.env.LOQUENT_URL}/v1` },
+})
 const messages = [{ role: 'user', content: 'What is a river?' }]
 
 test('llamaindex: chat, whole and streamed', async () => {

@@ -18,7 +18,11 @@ test('chat.completions.create', async () => {
 
 test('chat.completions.create, streamed, says the same and tells its usage', async () => {
   const whole = await client.chat.completions.create(greedy)
-  const stream = await client.chat.completions.create({ ...greedy, stream: true, stream_options: { include_usage: true } })
+  const stream = await client.chat.completions.create({
+    ...greedy,
+    stream: true,
+    stream_options: { include_usage: true },
+  })
   let text = ''
   let usage
   let reason
@@ -41,7 +45,12 @@ test('chat.completions.stream, the helper', async () => {
 test('what clients send and the reference server refuses: stop as a text, formats of OpenAI, null options', async () => {
   const whole = (await client.chat.completions.create(greedy)).choices[0].message.content
   const stop = whole.trim().split(' ')[1]
-  const stopped = await client.chat.completions.create({ ...greedy, stop, stream_options: null, response_format: { type: 'text' } })
+  const stopped = await client.chat.completions.create({
+    ...greedy,
+    stop,
+    stream_options: null,
+    response_format: { type: 'text' },
+  })
   assert.ok(stopped.choices[0].message.content.length < whole.length)
 })
 
@@ -60,10 +69,14 @@ test('completions.create: one prompt, several, streamed', async () => {
   const one = await client.completions.create(request)
   assert.equal(one.object, 'text_completion')
   const two = await client.completions.create({ ...request, prompt: ['Once upon a time', 'The river'] })
-  assert.deepEqual(two.choices.map((c) => c.index), [0, 1])
+  assert.deepEqual(
+    two.choices.map((c) => c.index),
+    [0, 1],
+  )
   assert.equal(two.choices[0].text, one.choices[0].text)
   let text = ''
-  for await (const chunk of await client.completions.create({ ...request, stream: true })) text += chunk.choices[0]?.text ?? ''
+  for await (const chunk of await client.completions.create({ ...request, stream: true }))
+    text += chunk.choices[0]?.text ?? ''
   assert.equal(text, one.choices[0].text)
 })
 
@@ -74,7 +87,10 @@ test('models', async () => {
 })
 
 test('errors have their classes, also before a stream', async () => {
-  await assert.rejects(client.chat.completions.create({ ...greedy, max_tokens: 1_000_000 }), OpenAI.UnprocessableEntityError)
+  await assert.rejects(
+    client.chat.completions.create({ ...greedy, max_tokens: 1_000_000 }),
+    OpenAI.UnprocessableEntityError,
+  )
   await assert.rejects(client.completions.create({ model, prompt: [] }), OpenAI.APIError)
   await assert.rejects(client.post('/nothing'), OpenAI.NotFoundError)
   await assert.rejects(async () => {
