@@ -4,7 +4,7 @@ import { maxTensors } from './stored.ts'
 /** Longest pickle read; about two hundred bytes a tensor are usual. */
 export const maxPickleBytes = 2 ** 25
 /** Values made, of which a tensor takes about 25. */
-const maxValues = 16 * maxTensors
+const maxValues = 8 * maxTensors
 const maxGlobalLength = 128
 const maxStringBytes = 2 ** 16
 /** Bytes of the longest integer: the magic number of old checkpoints has ten. */
