@@ -115,7 +115,7 @@ export const ChatCompletionChunkSchema = object('ChatCompletionChunk', {
 const CompletionComplete = object('CompletionComplete', {
   index: u32(),
   text,
-  logprobs: Type.Unsafe({ nullable: true, type: 'object' }),
+  logprobs: Type.Unsafe({ anyOf: [Type.Object({}), { type: 'null' }] }),
   finish_reason: text,
 })
 export const CompletionFinalSchema = object('CompletionFinal', {

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import { type LLM, load } from '../../library/index.ts'
 import { createServer } from '../server.ts'
-import { eventsOf } from './cases.ts'
+import { checkDocumented } from './documented-answer.ts'
 import { BodyMaker, type Schema, type Schemas } from './fuzz-bodies.ts'
 import { requestBytes } from './fuzz-bytes.ts'
 import { Random } from './random.ts'
@@ -27,6 +27,8 @@ interface Document {
 }
 
 interface Route {
+  /** As documented, and as asked. */
+  readonly template: string
   readonly path: string
   readonly method: string
   readonly body?: Schema
@@ -51,7 +53,12 @@ const routes = (): readonly Route[] =>
   Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => {
       const body = operation.requestBody?.content['application/json']?.schema
-      return { path: path.replaceAll(/\{\w+\}/g, 'm'), method: method.toUpperCase(), ...(body && { body }) }
+      return {
+        template: path,
+        path: path.replaceAll(/\{\w+\}/g, 'm'),
+        method: method.toUpperCase(),
+        ...(body && { body }),
+      }
     }),
   )
 
@@ -103,7 +110,8 @@ async function nothingLeft(): Promise<void> {
 }
 
 async function askRandomly(random: Random): Promise<void> {
-  const { path, method, body } = random.pick(routes())
+  const route = random.pick(routes())
+  const { path, method, body } = route
   const text = body && new BodyMaker(random, document.components.schemas).make(body)
   const leave = new AbortController()
   const timer = random.chance(0.1) ? setTimeout(() => leave.abort(), random.below(PATIENCE_MS)) : undefined
@@ -115,8 +123,7 @@ async function askRandomly(random: Random): Promise<void> {
     const told = `seed ${seed}: ${method} ${path} ${text}\n${response.status} ${received.slice(0, 500)}`
     assert.ok([200, 400, 413, 422, 429].includes(response.status), told)
     assert.doesNotMatch(received, /"error_type":"(?:generation|incomplete_generation\w*)"/, told)
-    if (response.headers.get('content-type') === 'text/event-stream') eventsOf(received)
-    else if (response.headers.get('content-type') === 'application/json') JSON.parse(received)
+    checkDocumented(route, response, received, told)
   } catch (error) {
     if (!leave.signal.aborted) throw error
   } finally {

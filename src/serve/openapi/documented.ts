@@ -54,10 +54,32 @@ const generationErrors: readonly AnswerDoc[] = [
   error(429, 'Model is overloaded'),
   error(500, 'Incomplete generation'),
 ]
+
+/** A body that is refused before it is a request is told as text. */
+const text = { 'text/plain': Type.String() }
+const refusals: readonly AnswerDoc[] = [
+  { status: 400, description: 'The body is not JSON', content: text },
+  { status: 413, description: 'The body is too large', content: text },
+  { status: 415, description: 'The body is not called JSON', content: text },
+]
+const misshapen: AnswerDoc = { status: 422, description: 'JSON of the wrong shape, as text', content: text }
+
+/** With what is answered before a handler is reached. */
+function withRefusals(route: RouteDoc): RouteDoc {
+  const locked: readonly AnswerDoc[] = route.secured ? [{ status: 401, description: 'No key, or a wrong one' }] : []
+  if (!route.body) return { ...route, answers: [...route.answers, ...locked] }
+  const said = route.answers.map((answer) =>
+    answer.status === 422 ? { ...answer, content: { ...answer.content, ...text } } : answer,
+  )
+  const missing = said.some(({ status }) => status === 422) ? [] : [misshapen]
+  const answers = [...said, ...refusals, ...missing, ...locked].toSorted((a, b) => a.status - b.status)
+  return { ...route, answers }
+}
+
 const unhealthy = error(503, 'The engine does not answer')
 
-/** Every route there is. */
-export const documented: readonly RouteDoc[] = [
+/** The routes and what their handlers answer. */
+const routes: readonly RouteDoc[] = [
   {
     method: 'post',
     path: '/',
@@ -242,3 +264,6 @@ export const documented: readonly RouteDoc[] = [
     secured: true,
   },
 ]
+
+/** Every route there is. */
+export const documented: readonly RouteDoc[] = routes.map(withRefusals)
