@@ -149,8 +149,9 @@ for (const backend of backends.filter((name) => name !== 'reference')) {
     await withHost(
       async (host, { pids }) => {
         const before = await Promise.all(longer.map((spec) => read(host, spec)))
+        let kills = 0
         const heard = () => {
-          if (pids.length < 3) process.kill(pids.at(-1)!, 'SIGKILL')
+          if (kills < Math.min(pids.length, 2)) process.kill(pids[kills++], 'SIGKILL')
         }
         const answers = await Promise.all(longer.map((spec) => read(host, spec, heard)))
         assert.deepEqual(bytesOf(answers), bytesOf(before))
