@@ -33,6 +33,9 @@ export function notApplying(flags: Pick<ServeFlags, 'waitingServedRatio' | 'maxW
   )
 }
 
+/** How long a server whose engine has stopped for good still says so on `/health`, before it ends with code 1. */
+const deadMs = 10_000
+
 /**
  * `loquent serve`: loads the model, then listens; SIGINT and SIGTERM let what is open finish. The engine has a process
  * of its own, so that what brings it down takes no connection with it.
@@ -45,15 +48,23 @@ export async function serve(flags: ServeFlags): Promise<void> {
   const limits = { maxConcurrentRequests, maxBestOf, maxStopSequences, maxTopNTokens, payloadLimit, maxClientBatchSize }
   const access = { corsAllowOrigin, apiKeys: flags.apiKey ?? [], strict: flags.strict }
   const app = await listen(llm, { version, hostname, port, ...limits, ...access, jsonOutput, logLevel })
-  notice = (text) => app.log.warn(text)
+  let stopping = false
+  const stop = async (why: string) => {
+    stopping = true
+    app.log.info(`${why}: finishing open requests`)
+    await app.close()
+    await llm.close()
+  }
+  notice = (text) => {
+    app.log.warn(text)
+    if (stopping || llm.state !== 'stopped') return
+    stopping = true
+    process.exitCode = 1
+    setTimeout(() => void stop('no engine'), deadMs)
+  }
   for (const text of notApplying(flags)) notice(text)
   const address = app.server.address() as AddressInfo
   const { modelId, architecture, backend, dtype } = llm.info
   app.log.info({ model: modelId, architecture, backend, dtype }, `serving on http://${address.address}:${address.port}`)
-  const stop = async (signal: NodeJS.Signals) => {
-    app.log.info(`${signal}: finishing open requests`)
-    await app.close()
-    await llm.close()
-  }
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void stop(signal))
 }

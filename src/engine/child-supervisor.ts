@@ -217,7 +217,9 @@ export class Supervisor implements Link {
     this.#tell(guilty.map((id) => ({ id, error })))
     const wait = this.#restarts.next(performance.now())
     if (wait === undefined) {
-      this.#stop(`it died too often, the last time of this: ${reason}`)
+      // The last reason may name files: it is for the log.
+      this.#watcher.notice(`the engine process died: ${reason}`)
+      this.#stop('it died too often')
       return
     }
     const { size } = this.#ledger
@@ -228,8 +230,8 @@ export class Supervisor implements Link {
 
   #stop(reason: string): void {
     this.#closing = true
-    this.#watcher.notice(`the engine has stopped for good: ${reason}`)
     this.#watcher.stopped(new LoquentError('engine.stopped', { reason }))
+    this.#watcher.notice(`the engine has stopped for good: ${reason}`)
     if (this.#life) this.#life.kill()
     else this.#end()
   }
