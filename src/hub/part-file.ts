@@ -7,6 +7,9 @@ import { diskFailure } from './cache.ts'
 /** A part that was not written for so long belongs to no running download; a live one is cut off sooner when it falls silent. */
 const abandonedMs = 120_000
 
+/** Bytes gathered for one write: pieces come in tens of kilobytes, and a write goes to another thread and back. */
+const writeBytes = 2 ** 20
+
 export type Digest = { readonly algorithm: 'sha256' | 'sha1'; readonly hex: string }
 
 /**
@@ -20,6 +23,8 @@ export class PartFile {
   readonly #newHash: () => Hash
   #hash: Hash
   #size = 0
+  #pending: Uint8Array[] = []
+  #pendingBytes = 0
 
   private constructor(path: string, resting: string, handle: FileHandle, newHash: () => Hash) {
     this.path = path
@@ -51,17 +56,16 @@ export class PartFile {
   }
 
   async append(piece: Uint8Array): Promise<void> {
-    try {
-      // A write may take less than it is given.
-      for (let done = 0; done < piece.length; ) done += (await this.#handle.write(piece, done)).bytesWritten
-    } catch (error) {
-      diskFailure(this.path, error)
-    }
     this.#hash.update(piece)
     this.#size += piece.length
+    this.#pending.push(piece)
+    this.#pendingBytes += piece.length
+    if (this.#pendingBytes >= writeBytes) await this.#flush()
   }
 
   async restart(): Promise<void> {
+    this.#pending = []
+    this.#pendingBytes = 0
     await this.#handle.truncate(0).catch((error) => diskFailure(this.path, error))
     this.#hash = this.#newHash()
     this.#size = 0
@@ -74,6 +78,7 @@ export class PartFile {
 
   /** Makes the part the blob. */
   async finish(blob: string): Promise<void> {
+    await this.#flush()
     try {
       // The name must not reach the disk before the bytes do.
       await this.#handle.sync()
@@ -86,9 +91,23 @@ export class PartFile {
 
   /** Leaves the part for another download to go on with; nothing of an empty one. */
   async rest(): Promise<void> {
+    // What cannot be written is fetched again.
+    await this.#flush().catch(() => {})
     await this.#handle.close()
     if (this.#size === 0) rmSync(this.path, { force: true })
     else renameSync(this.path, this.#resting)
+  }
+
+  async #flush(): Promise<void> {
+    const bytes = this.#pending.length === 1 ? this.#pending[0]! : Buffer.concat(this.#pending)
+    this.#pending = []
+    this.#pendingBytes = 0
+    try {
+      // A write may take less than it is given.
+      for (let done = 0; done < bytes.length; ) done += (await this.#handle.write(bytes, done)).bytesWritten
+    } catch (error) {
+      diskFailure(this.path, error)
+    }
   }
 
   async #readBack(bytes: number): Promise<void> {
