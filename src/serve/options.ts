@@ -47,7 +47,7 @@ export type ServeOptions = Partial<ServeSettings>
 /** The defaults are the reference server's, where it has the setting. */
 export const settingsOf = (llm: LLM, options: ServeOptions): ServeSettings => ({
   modelId: llm.info.modelId,
-  modelSha: null,
+  modelSha: llm.info.modelSha ?? null,
   modelPipelineTag: null,
   version: '0.0.0',
   sha: null,
