@@ -27,7 +27,8 @@ test('a model given by its id is downloaded, and generates what its files do', {
     ]
     assert.equal(a.text, b.text)
     await Promise.all([remote.close(), local.close()])
-    const absent = (error: unknown) => error instanceof LoquentError && error.code === 'hub.not_found'
+    const absent = (error: unknown) =>
+      error instanceof LoquentError && error.code === 'hub.not_found' && /and there is no path org/.test(error.message)
     await assert.rejects(load('org/tiny', { revision: 'v2', hub: settings }), absent)
     const path = (error: unknown) => error instanceof LoquentError && error.code === 'model.not_found'
     await assert.rejects(load('./org/tiny', { hub: settings }), path)

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { basename } from 'node:path'
-import { fail } from '../base/errors.ts'
+import { fail, LoquentError } from '../base/errors.ts'
 import { startChildHost } from '../engine/child-host.ts'
 import type { EngineHost } from '../engine/host.ts'
 import type { EngineOptions } from '../engine/spec.ts'
@@ -58,7 +58,17 @@ export async function findModel(
   model: string,
   options: HubOptions,
 ): Promise<Partial<Snapshot> & { readonly path: string }> {
-  return existsSync(model) || !isModelId(model) ? { path: model } : downloadModel(model, options)
+  if (existsSync(model) || !isModelId(model)) return { path: model }
+  return downloadModel(model, options).catch((error) => {
+    throw withoutPath(error, model)
+  })
+}
+
+/** A path with a letter wrong looks like an id: what the hub says of it would lead astray. */
+function withoutPath(error: unknown, model: string): unknown {
+  if (!(error instanceof LoquentError) || typeof error.facts['reason'] !== 'string') return error
+  const reason = `${error.facts['reason']} (and there is no path ${model})`
+  return new LoquentError(error.code, { ...error.facts, reason }, { cause: error })
 }
 
 /** Tokenizer and template of a directory, or of a GGUF file's own metadata. Opening reads headers only. */
