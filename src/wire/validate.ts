@@ -6,12 +6,15 @@ import type { Read, WireType } from './schema.ts'
 /** Most unknown keys that are told of one body. */
 const MAX_IGNORED = 32
 
+/** A key, or the index of an item. */
+type PathStep = string | number
+
 /** JSON of another shape than asked for: where, what is wrong, and how far the text had been read. */
 export class JsonShapeError extends Error {
-  readonly path: readonly string[]
+  readonly path: readonly PathStep[]
   readonly offset: number
 
-  constructor(reason: string, path: readonly string[], offset: number) {
+  constructor(reason: string, path: readonly PathStep[], offset: number) {
     super(reason)
     this.name = 'JsonShapeError'
     this.path = [...path]
@@ -21,7 +24,7 @@ export class JsonShapeError extends Error {
 
 /** A reader that knows where in the value it is, and what it passed over. */
 class ShapeReader extends JsonReader {
-  readonly path: string[] = []
+  readonly path: PathStep[] = []
   /** Paths of keys nobody knows that were given a value. */
   ignored: string[] = []
 
@@ -113,7 +116,7 @@ function arrayReader(read: ReadValue): ReadValue {
     if (from.kind() !== 'array') mismatch(from, 'a sequence')
     const items: unknown[] = []
     from.array((index) => {
-      items.push(at(from, `[${index}]`, read))
+      items.push(at(from, index, read))
     })
     return items
   }
@@ -138,24 +141,33 @@ function recordReader(shape: Shape): ReadValue {
   }
 }
 
-/** Tries one shape after another. That the text is JSON is certain before the first is tried. */
+/**
+ * Tries one shape after another, those that begin as the value does. Only a value that fits is read once; before it is
+ * said that one fits none, it is certain that it is JSON.
+ */
 function untaggedReader(shape: Shape): ReadValue {
-  const variants = shape.anyOf!.map(reader)
+  const variants = shape.anyOf!.map((variant) => ({ kind: kindOf(variant), read: reader(variant) }))
   return (from) => {
-    from.kind()
+    const kind = from.kind()
     const start = from.mark()
-    from.skip()
-    const end = from.mark()
+    const alike = variants.filter((variant) => variant.kind === undefined || variant.kind === kind)
     let furthest: JsonShapeError | undefined
-    for (const read of variants) {
+    for (const { read } of alike.length > 0 ? alike : variants.slice(0, 1)) {
       const outcome = attempt(from, start, read)
-      if (!(outcome.error instanceof JsonShapeError)) return notEmpty(from, outcome.value, shape['x-empty'])
+      if (!outcome.error) return notEmpty(from, outcome.value, shape['x-empty'])
       if (!furthest || outcome.error.offset > furthest.offset) furthest = outcome.error
     }
-    from.rewind(end)
+    from.rewind(start)
+    from.skip()
     if (shape.title === undefined) throw furthest
     return broken(`data did not match any variant of untagged enum ${shape.title}`, from)
   }
+}
+
+/** What a value of a shape begins as; undefined when it may be several. */
+function kindOf({ type, 'x-wire': wire }: Shape): JsonKind | undefined {
+  if (type === 'integer') return 'number'
+  return wire === 'tagged' ? 'object' : type
 }
 
 /** What reading from `start` gives; a shape that does not fit leaves no trace. */
@@ -190,7 +202,7 @@ function structReader(shape: Shape): ReadValue {
     try {
       from.object((key) => readMember(from, key, readers.get(key), found))
     } catch (error) {
-      if (!(choice && error instanceof JsonShapeError && choice.keys.includes(error.path[depth]!))) throw error
+      if (!(choice && error instanceof JsonShapeError && choice.keys.includes(String(error.path[depth])))) throw error
       from.path.length = depth
       noVariant(choice.title, from)
     }
@@ -267,11 +279,17 @@ const ranges: Readonly<
   usize: [0n, BigInt(Number.MAX_SAFE_INTEGER)],
 }
 
+/** What a double holds, told without big integers: nearly every integer there is. */
+const shortNatural = /^[0-9]{1,9}$/
+
 function integerReader(type: keyof typeof ranges): ReadValue {
   const [least, greatest] = ranges[type]
+  const most = Number(greatest)
   return (from) => {
     if (from.kind() !== 'number') mismatch(from, type)
-    const value = integer(from.number(), from)
+    const token = from.number()
+    if (type !== 'u64' && shortNatural.test(token) && Number(token) <= most) return Number(token)
+    const value = integer(token, from)
     if (typeof value === 'string') return broken(`invalid type: ${value}, expected ${type}`, from)
     if (value < least || value > greatest) broken(`invalid value: integer \`${value}\`, expected ${type}`, from)
     return type === 'u64' ? value : Number(value)
@@ -327,14 +345,15 @@ function broken(reason: string, from: ShapeReader): never {
 }
 
 /** Reads a member or an item; an error inside finds the path as it was. */
-function at(from: ShapeReader, segment: string, read: ReadValue): unknown {
+function at(from: ShapeReader, segment: PathStep, read: ReadValue): unknown {
   from.path.push(segment)
   const value = read(from)
   from.path.pop()
   return value
 }
 
-const joined = (path: readonly string[]): string => path.join('.').replaceAll('.[', '[')
+const joined = (path: readonly PathStep[]): string =>
+  path.map((step, i) => (typeof step === 'number' ? `[${step}]` : i > 0 ? `.${step}` : step)).join('')
 
 /** A shape error as one line: `parameters.stop[0]: reason`. */
 export function describeShape(error: JsonShapeError): string {
