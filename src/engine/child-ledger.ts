@@ -25,7 +25,7 @@ interface Entry {
  * What lives on when an engine dies: which requests there are, what they were told, which of them the engine has. Pure.
  *
  * After a crash everybody goes on. Who has been there at two crashes is a suspect, and while there are suspects only
- * they run: half of those the last crash had, and the others when these have ended. A crash among them halves the group
+ * they run: half of those the last crash had, and when these have ended twice as many. A crash among them halves the group
  * again, so that a request that brings the engine down is soon alone with it; the second time it does so alone, it is
  * guilty. Everybody else only waits.
  */
@@ -113,7 +113,10 @@ export class Ledger {
   /** The next suspects to run: those of the last crash first. */
   #group(): readonly Entry[] {
     const suspects = this.#waiting().filter(isSuspect)
-    return suspects.sort((a, b) => b.lastCrash - a.lastCrash || a.id - b.id).slice(0, this.#groupSize)
+    const group = suspects.sort((a, b) => b.lastCrash - a.lastCrash || a.id - b.id).slice(0, this.#groupSize)
+    // If this one ends well, the next may be greater; if not, the crash sets the size.
+    this.#groupSize *= 2
+    return group
   }
 
   /** In order of arrival. */
