@@ -114,7 +114,7 @@ export const modelOptions: readonly OptionRow[] = [
   {
     flags: '--prefill-stretch <x>',
     env: 'LOQUENT_PREFILL_STRETCH',
-    doc: 'how many times longer a step may take because prompts are computed beside running requests (default: 2.25)',
+    doc: 'how many times longer a step may take because prompts are computed beside running requests (default: 2.5)',
     parse: real,
   },
   { flags: '--rope-scaling <type>', env: 'ROPE_SCALING', doc: 'stretch the context', choices: ['linear', 'dynamic'] },

@@ -146,8 +146,13 @@ export class Engine {
     await nextTurn()
     const outcome = await running
     this.#tally.ran(began, ended)
-    if ('sampled' in outcome) this.#pace.observe(step.tokens, chunkOf(step), ended - began)
+    if ('sampled' in outcome) this.#observe(step, ended - began)
     return outcome
+  }
+
+  #observe({ slices, tokens }: Step, milliseconds: number): void {
+    const single = slices.filter((slice) => slice.count === 1).length
+    this.#pace.observe(single, tokens - single, milliseconds)
   }
 
   #redo(step: Step, error: unknown): Promise<void> {
@@ -224,6 +229,3 @@ export class Engine {
     this.#tally.end(how)
   }
 }
-
-/** Tokens of sequences that lacked more than one. */
-const chunkOf = ({ slices, tokens }: Step): number => tokens - slices.filter((s) => s.count === 1).length

@@ -2,38 +2,41 @@
  * How much longer a step may take because prompts are computed in it, compared with the same step without them, unless
  * asked for more or less.
  */
-export const defaultStretch = 2.25
-/** Prompt tokens that every step may have. Fewer would take longer for a prompt than they save for the others. */
-export const leastChunk = 16
+export const defaultStretch = 2.5
+/** Prompt tokens that every step may have, however long they take. */
+export const leastChunk = 2
 /** Prompt tokens of a step while nothing is known of the machine, at the default stretch. */
-export const firstChunk = 32
-/** Weight of the newest step in what is remembered. */
-const newest = 0.2
-
-interface Centre {
-  tokens: number
-  milliseconds: number
-}
+export const firstChunk = 16
+/** Weight of the newest step in what is remembered, and how far off it may be: machines have hiccups. */
+const newest = 0.25
+const mostChange = 2
 
 /**
- * How many prompt tokens fit into a step that others wait for. Steps with and without prompts are remembered as one
- * point each, and time taken for a line through both: a + b * tokens. So a step of n tokens may have
- * (stretch - 1) * (a / b + n) more. Where more sequences wait for their first token than for their next one, this
- * is allowed as many times as there are more of them: nobody's wait counts more than another's.
+ * How many prompt tokens fit into a step that others wait for. Two things are learned from the steps: what one without
+ * prompts takes, and what each prompt token adds (more in a long prompt than in a short one, as all that came before is
+ * read again). Where more sequences wait for their first token than for their next one, the step may have as many times
+ * more prompt tokens as there are more of them: nobody's wait counts more than another's.
  */
 export class Pace {
   readonly #stretch: number
-  #plain: Centre | undefined
-  #mixed: Centre | undefined
+  /** A step without prompts: sequences and milliseconds. */
+  #plain: { readonly sequences: number; readonly milliseconds: number } | undefined
+  /** Milliseconds that a prompt token adds. */
+  #added: number | undefined
 
   constructor(stretch = defaultStretch) {
     this.#stretch = stretch
   }
 
-  /** A step has taken `milliseconds`, with `tokens` of which `chunk` were of prompts. */
-  observe(tokens: number, chunk: number, milliseconds: number): void {
-    if (chunk > 0) this.#mixed = move(this.#mixed, tokens, milliseconds)
-    else this.#plain = move(this.#plain, tokens, milliseconds)
+  /** A step of `decoding` sequences and `chunk` prompt tokens has taken `milliseconds`. */
+  observe(decoding: number, chunk: number, milliseconds: number): void {
+    if (chunk === 0) {
+      const { sequences, milliseconds: before } = this.#plain ?? { sequences: decoding, milliseconds }
+      this.#plain = { sequences: mix(sequences, decoding), milliseconds: mix(before, within(milliseconds, before)) }
+    } else {
+      const added = Math.max(0, milliseconds - this.#plainTime(decoding)) / chunk
+      this.#added = this.#added === undefined ? added : mix(this.#added, within(added, this.#added))
+    }
   }
 
   /** Most prompt tokens beside `decoding` sequences, when `prompts` sequences lack more than one token, or wait. */
@@ -44,19 +47,18 @@ export class Pace {
 
   #allowed(decoding: number): number {
     const more = this.#stretch - 1
-    const guess = (firstChunk * more) / (defaultStretch - 1)
-    const [few, many] = [this.#plain, this.#mixed]
-    // Two points too close to each other say nothing of the slope.
-    if (!few || !many || many.tokens < few.tokens + leastChunk / 2) return guess
-    const slope = (many.milliseconds - few.milliseconds) / (many.tokens - few.tokens)
-    if (slope <= 0) return guess
-    const fixed = Math.max(0, few.milliseconds / slope - few.tokens)
-    return more * (fixed + decoding)
+    if (!this.#plain || !this.#added) return (firstChunk * more) / (defaultStretch - 1)
+    return (more * this.#plainTime(decoding)) / this.#added
+  }
+
+  /** A step of a few sequences more takes a little longer: something between as long and as many times as long. */
+  #plainTime(decoding: number): number {
+    if (!this.#plain) return 0
+    return this.#plain.milliseconds * Math.sqrt(decoding / this.#plain.sequences)
   }
 }
 
-function move(centre: Centre | undefined, tokens: number, milliseconds: number): Centre {
-  if (!centre) return { tokens, milliseconds }
-  const towards = (from: number, to: number) => from + newest * (to - from)
-  return { tokens: towards(centre.tokens, tokens), milliseconds: towards(centre.milliseconds, milliseconds) }
-}
+const mix = (before: number, now: number): number => before + newest * (now - before)
+
+const within = (now: number, before: number): number =>
+  Math.min(before * mostChange, Math.max(before / mostChange, now))

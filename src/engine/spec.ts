@@ -151,7 +151,7 @@ export interface EngineOptions {
   readonly maxBatchTotalTokens?: number
   /** Most rows of logits in one step. */
   readonly maxSamples?: number
-  /** How many times longer a step may take because prompts are computed beside running requests; 2.25 by default. */
+  /** How many times longer a step may take because prompts are computed beside running requests; 2.5 by default. */
   readonly prefillStretch?: number
   readonly ropeScaling?: { readonly type: 'linear' | 'dynamic'; readonly factor: number }
   /** Runs every op also on the reference backend and names the first that differs. Slow. */
