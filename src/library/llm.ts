@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import { fail } from '../base/errors.ts'
 import type { EngineHost } from '../engine/host.ts'
 import type { GenerateSpec } from '../engine/spec.ts'
@@ -16,6 +17,9 @@ import type {
   StreamEvent,
   TokenSpan,
 } from './types.ts'
+
+/** Tokens told in one turn of the event loop: some ten milliseconds. */
+const tokensATurn = 10_000
 
 /** A request after every check: what the engine runs, and how its answer becomes text. */
 interface Prepared {
@@ -77,13 +81,17 @@ export class LoadedModel implements LLM {
   }
 
   async tokenize(prompt: string, addSpecialTokens = true): Promise<readonly TokenSpan[]> {
-    const { ids, offsets } = await this.#text.tokenizer.encode(prompt, { addSpecialTokens })
+    const encoding = await this.#text.tokenizer.encode(prompt, { addSpecialTokens })
     const bytes = Buffer.from(prompt)
-    const spans = offsets
-    return ids.map((id, i) => {
-      const [start, stop] = spans[i] ?? [0, 0]
-      return { id, text: bytes.toString('utf8', start, stop), start, stop }
-    })
+    const spans: TokenSpan[] = []
+    for (const { ids, offsets } of encoding.pieces(tokensATurn)) {
+      for (const [i, id] of ids.entries()) {
+        const [start, stop] = offsets[i] ?? [0, 0]
+        spans.push({ id, text: bytes.toString('utf8', start, stop), start, stop })
+      }
+      if (ids.length === tokensATurn) await turn()
+    }
+    return spans
   }
 
   get state() {

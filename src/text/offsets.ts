@@ -17,10 +17,10 @@ function byteOffsets(text: string): Uint32Array {
 
 const isAscii = (text: string): boolean => Buffer.byteLength(text) === text.length
 
-/** Turns the code point offsets the tokenizer binding gives into UTF-8 byte offsets. */
-export function byteSpans(text: string, spans: readonly (readonly number[])[]): readonly Span[] {
-  if (isAscii(text)) return spans as unknown as readonly Span[]
+/** Turns code point offsets, as the tokenizer binding gives them, into UTF-8 byte offsets of `text`. */
+export function spanConverter(text: string): (spans: readonly (readonly number[])[]) => readonly Span[] {
+  if (isAscii(text)) return (spans) => spans as unknown as readonly Span[]
   const at = byteOffsets(text)
   const last = at.length - 1
-  return spans.map(([start, stop]) => [at[Math.min(start!, last)]!, at[Math.min(stop!, last)]!])
+  return (spans) => spans.map(([start, stop]) => [at[Math.min(start!, last)]!, at[Math.min(stop!, last)]!])
 }

@@ -12,6 +12,24 @@ const values: Readonly<Record<string, unknown>> = { ...golden.metadata, 'tokeniz
 const { json } = convertGgufTokenizer({ get: (key) => values[key] })
 const tokenizer = openTokenizer(json)
 
+test('an encoding in pieces is the encoding', async () => {
+  const text = 'Once upon a time, naïve 😀 '.repeat(9)
+  const { ids, offsets } = await tokenizer.encode(text)
+  for (const size of [1, 7, ids.length - 1, ids.length, ids.length + 1]) {
+    const pieces = [...(await tokenizer.encode(text)).pieces(size)]
+    assert.deepEqual(
+      pieces.flatMap((piece) => piece.ids),
+      ids,
+    )
+    assert.deepEqual(
+      pieces.flatMap((piece) => piece.offsets),
+      offsets,
+    )
+    assert.ok(pieces.every((piece) => piece.ids.length <= size))
+  }
+  assert.equal([...(await tokenizer.encode('', { addSpecialTokens: false })).pieces(5)].flatMap((p) => p.ids).length, 0)
+})
+
 test('offsets are UTF-8 bytes; tokens of one character share its span; added tokens have none', async () => {
   const text = 'aé€😀 b'
   const { ids, offsets } = await tokenizer.encode(text)

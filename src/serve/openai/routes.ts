@@ -29,7 +29,7 @@ export function openaiRoutes(app: FastifyInstance, context: Context): void {
   )
   app.post('/chat_tokenize', { onRequest: requireJson }, async (request, reply) => {
     const prompt = promptOf(context, accept(settings, request, reply, readChat))
-    const spans = spansJson(await llm.tokenize(prompt, false))
+    const spans = await spansJson(await llm.tokenize(prompt, false))
     return sendJson(reply, `{"tokenize_response":${spans},"templated_text":${JSON.stringify(prompt)}}`)
   })
   const model = { id: settings.modelId, object: 'model', created: 0, owned_by: settings.modelId }

@@ -32,7 +32,7 @@ export function tgiRoutes(app: FastifyInstance, context: Context): void {
   )
   app.post('/tokenize', { onRequest: requireJson }, async (request, reply) => {
     const { inputs } = accept(settings, request, reply, readGenerate)
-    return sendJson(reply, spansJson(await llm.tokenize(inputs)))
+    return sendJson(reply, await spansJson(await llm.tokenize(inputs)))
   })
   const info = JSON.stringify(infoOf(context))
   app.get('/info', async (_request, reply) => sendJson(reply, info))
