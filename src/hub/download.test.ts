@@ -302,6 +302,25 @@ test('progress counts every byte once, and four files come at a time', async () 
   for (const { received, bytes } of seen) assert.ok(received <= bytes && bytes === total)
 })
 
+test('redirects: of a model that was renamed, and those that lead nowhere', async () => {
+  const { hub, options } = await setUp()
+  const at = (location: string) => ({ status: 307, headers: { location } })
+  hub.trouble('GET', '/revision/main', at('/api/models/org/name/revision/main?moved'))
+  hub.trouble('HEAD', 'config.json', at(`/org/name/resolve/${commitOf(model)}/config.json?moved`))
+  const { path } = await downloadModel('org/name', options)
+  assert.equal(readFileSync(join(path, 'config.json'), 'utf8'), model.files['config.json'])
+  assert.equal(hub.asked.filter((asked) => asked.path.endsWith('?moved')).length, 2)
+  hub.trouble('GET', '/revision/main', at('ftp://127.0.0.1/x'))
+  await refuses(downloadModel('org/name', options), 'hub.failed', /it answered 307/)
+  const lost = { ...options, cacheDir: join(root, 'lost') }
+  hub.trouble('GET', 'storage:', at('ftp://127.0.0.1/x'))
+  await refuses(downloadModel('org/name', lost), 'hub.failed', /redirects to ftp:/)
+  hub.trouble('GET', 'storage:', at('http://[/'))
+  await refuses(downloadModel('org/name', lost), 'hub.failed', /redirects nowhere/)
+  hub.trouble('GET', '/revision/main', ...Array.from({ length: 9 }, () => at('/api/models/org/name/revision/main')))
+  await refuses(downloadModel('org/name', options), 'hub.failed', /more than 8 redirects/)
+})
+
 test('two downloads of one model at a time', async () => {
   const { options } = await setUp()
   const [a, b] = await Promise.all([downloadModel('org/name', options), downloadModel('org/name', options)])
