@@ -11,10 +11,23 @@ import { besideNeighbour } from './neighbour.ts'
 import { type Ours, openOurs } from './ours.ts'
 import { findPeer, patienceFor, runPeer, type Setting, settingName } from './peer.ts'
 
-const given = readOptions('peer', 'models', 'name', 'formats', 'cases', 'rounds', 'threads', 'our-threads', 'isa')
+const given = readOptions(
+  'peer',
+  'models',
+  'name',
+  'formats',
+  'cases',
+  'rounds',
+  'threads',
+  'our-threads',
+  'isa',
+  'minutes',
+)
 if (!given.peer || !given.models) {
   console.error('usage: versus --peer <folder of llama.cpp> --models <folder of NAME-FORMAT.gguf> [--name smol]')
-  console.error('  [--formats BF16,Q8_0,Q4_0] [--cases "decode 1,deep"] [--rounds 3] [--threads 1,2] [--our-threads 2]')
+  console.error(
+    '  [--formats BF16,Q8_0,Q4_0] [--cases "decode 1,deep"] [--rounds 3] [--threads 1,2] [--our-threads 2] [--minutes 10]',
+  )
   process.exit(2)
 }
 const peer = findPeer(given.peer)
@@ -24,6 +37,11 @@ const rounds = Number(given.rounds ?? 3)
 const settings: readonly Setting[] = numbers(
   given.threads ?? (availableParallelism() > 1 ? `1,${availableParallelism()}` : '1'),
 ).flatMap((threads) => [true, false].map((flashAttention) => ({ threads, flashAttention })))
+/** Cases that have not begun by then are left out. */
+const minutes = Number(given.minutes ?? 10)
+const started = performance.now()
+const late = (): boolean => performance.now() - started > 60_000 * minutes
+const leftOut: string[] = []
 const engine = {
   ...(given['our-threads'] && { threads: Number(given['our-threads']) }),
   ...(given.isa && { isa: given.isa }),
@@ -33,7 +51,7 @@ const engine = {
 const usual = ['BF16', 'Q8_0', 'Q4_0', 'Q4_K']
 
 /** How many times as long as the quickest setting one may take. */
-const slower = 3
+const slower = 2.5
 
 interface Result {
   readonly format: string
@@ -114,10 +132,18 @@ async function compareFormat(format: string): Promise<Result[]> {
   // Engines for short and for long contexts: what is reserved is reserved for good.
   for (const group of [all.filter((c) => c.mostRounds > 1), all.filter((c) => c.mostRounds === 1)]) {
     if (group.length === 0) continue
+    if (late()) {
+      leftOut.push(...group.map((c) => `${format} ${c.name}`))
+      continue
+    }
     const ours = await openOurs(modelFile(format), group, engine)
     // Where one run takes a minute, settings that were hopeless for one stream are not tried with eight.
     let first = settings
     for (const c of group) {
+      if (late()) {
+        leftOut.push(`${format} ${c.name}`)
+        continue
+      }
       const run = () => compare(ours, format, c, first)
       const result = await (c.neighbour ? besideNeighbour(run) : run())
       results.push(result)
@@ -176,4 +202,5 @@ for (const format of new Set(results.map((r) => r.format))) {
       )
   }
 }
-console.log(JSON.stringify({ bench: 'versus', ...begin, loadAtEnd: conditions().load, name, rounds, results }))
+if (leftOut.length > 0) console.log(`left out after ${minutes} minutes (--minutes): ${leftOut.join('; ')}`)
+console.log(JSON.stringify({ bench: 'versus', ...begin, loadAtEnd: conditions().load, name, rounds, leftOut, results }))
