@@ -60,7 +60,7 @@ const child = spawn(process.execPath, ['--test', '--test-concurrency=1', '--test
   env: { ...process.env, LOQUENT_URL: url },
 })
 child.on('close', (code) => {
-  server.removeAllListeners('exit')
+  // Its log has nowhere to go once we are gone.
+  server.removeAllListeners('exit').on('exit', () => process.exit(code ?? 1))
   server.kill('SIGTERM')
-  process.exit(code ?? 1)
 })
