@@ -12,6 +12,7 @@ import asyncio
 import importlib.metadata
 import json
 import subprocess
+import threading
 import warnings
 from pathlib import Path
 
@@ -153,6 +154,8 @@ def main() -> None:
     server = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
     try:
         url = next(line.split("serving on ")[1] for line in map(message, server.stdout) if "serving on " in line)
+        # A log that nobody reads would stop the server once the pipe is full.
+        threading.Thread(target=server.stdout.read, daemon=True).start()
         ran = 0
         for package, checks in {"text-generation": [text_generation, text_generation_async], "huggingface_hub": [hub, hub_async]}.items():
             try:
@@ -170,6 +173,7 @@ def main() -> None:
             raise SystemExit("nothing was checked")
     finally:
         server.terminate()
+        server.wait(30)
 
 
 def message(line: str) -> str:
