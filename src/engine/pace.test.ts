@@ -63,6 +63,24 @@ test('a hiccup of the machine costs no more than a few small chunks', () => {
   assert(Math.abs(pace.chunk(8, 1) - before) <= 2)
 })
 
+test('a machine that becomes slower while prompts are computed is noticed', () => {
+  const pace = new Pace()
+  const cost: Cost = (n, chunk) => 16 + 2 * n + 2 * chunk
+  runAt(pace, cost, 8, 20)
+  const before = pace.chunk(8, 1)
+  const chunks: number[] = []
+  for (let i = 0; i < 100; i++) {
+    const chunk = pace.chunk(8, 1)
+    chunks.push(chunk)
+    pace.observe(8, chunk, 3 * cost(8, chunk))
+  }
+  assert.deepEqual(
+    chunks.flatMap((chunk, i) => (chunk === 0 ? [i] : [])),
+    [15, 32, 49, 66, 83],
+  )
+  assert(chunks[99] > 0.5 * before, `${chunks[99]} instead of ${before}`)
+})
+
 test('before anything is known a first guess is taken', () => {
   const pace = new Pace()
   assert.equal(pace.chunk(4, 1), firstChunk)

@@ -7,6 +7,8 @@ export const defaultStretch = 2.5
 export const leastChunk = 2
 /** Prompt tokens of a step while nothing is known of the machine, at the default stretch. */
 export const firstChunk = 16
+/** After so many steps with prompts beside others one goes without: a machine may have become slower, or faster. */
+export const probeEvery = 16
 /** Weight of the newest step in what is remembered, and how far off it may be: machines have hiccups. */
 const newest = 0.25
 const mostChange = 2
@@ -21,6 +23,8 @@ export class Pace {
   readonly #stretch: number
   /** A step without prompts: sequences and milliseconds. */
   #plain: { readonly sequences: number; readonly milliseconds: number } | undefined
+  /** Steps with prompts beside others since the last one without. */
+  #mixed = 0
   /** Milliseconds that a prompt token adds. */
   #added: number | undefined
 
@@ -30,6 +34,7 @@ export class Pace {
 
   /** A step of `decoding` sequences and `chunk` prompt tokens has taken `milliseconds`. */
   observe(decoding: number, chunk: number, milliseconds: number): void {
+    this.#mixed = chunk === 0 || decoding === 0 ? 0 : this.#mixed + 1
     if (chunk === 0) {
       const { sequences, milliseconds: before } = this.#plain ?? { sequences: decoding, milliseconds }
       this.#plain = { sequences: mix(sequences, decoding), milliseconds: mix(before, within(milliseconds, before)) }
@@ -41,6 +46,7 @@ export class Pace {
 
   /** Most prompt tokens beside `decoding` sequences, when `prompts` sequences lack more than one token, or wait. */
   chunk(decoding: number, prompts: number): number {
+    if (this.#mixed >= probeEvery && decoding > 0) return 0
     const pressure = Math.max(1, prompts / decoding)
     return Math.max(leastChunk, Math.floor(this.#allowed(decoding) * pressure))
   }
