@@ -3,7 +3,8 @@ import { mock, test } from 'node:test'
 import type { ErrorCode } from '../base/errors.ts'
 import type { Life, LifeEvents } from './child-life.ts'
 import { maxRestarts, Restarts, restartWindowMs } from './child-restarts.ts'
-import { Supervisor } from './child-supervisor.ts'
+import { Supervisor, type Watcher } from './child-supervisor.ts'
+import { neverMs } from './child-watchdog.ts'
 import { maxWaiting } from './engine.ts'
 import type { FromEngine, ToChild } from './message.ts'
 import type { EngineFacts } from './spec.ts'
@@ -22,14 +23,15 @@ function supervised() {
     lives.push(life)
     return { pid: 1, send: (m) => life.sent.push(m), hold: () => {}, kill: () => (life.killed = true) }
   }
-  const supervisor = new Supervisor(launch, {
+  const watcher: Watcher = {
     progress: () => {},
     ready: () => {},
     failed: () => {},
     message: (message) => heard.push(message),
     stopped: (error) => stopped.push(error.code),
     notice: (text) => notices.push(text),
-  })
+  }
+  const supervisor = new Supervisor(launch, watcher, () => neverMs)
   const life = () => lives.at(-1)!
   const ready = (as = facts) => life().on.message({ kind: 'ready', facts: as })
   return { supervisor, lives, life, ready, heard, stopped, notices }
@@ -78,20 +80,33 @@ test('a process that cannot be started counts as one that died', async (t) => {
     return { pid: 1, send: () => {}, hold: () => {}, kill: () => {} }
   }
   const none = () => {}
-  const supervisor = new Supervisor(launch, {
-    progress: none,
-    ready: none,
-    failed: none,
-    message: none,
-    notice: none,
-    stopped,
-  })
+  const watcher = { progress: none, ready: none, failed: none, message: none, notice: none, stopped }
+  const supervisor = new Supervisor(launch, watcher, () => neverMs)
   on!.message({ kind: 'ready', facts })
   failing = true
   on!.ended('killed')
   for (let i = 0; i < 30; i++) t.mock.timers.tick(5000)
   assert.equal(stopped.mock.callCount(), 1)
   await supervisor.ended
+})
+
+test('an engine that does not come back in time is killed, and started again', (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const { lives, life, ready } = supervised()
+  ready()
+  life().on.ended('killed')
+  t.mock.timers.tick(0)
+  assert.equal(lives.length, 2)
+  t.mock.timers.tick(59_999)
+  assert.equal(life().killed, false)
+  t.mock.timers.tick(1)
+  assert.equal(life().killed, true)
+  life().on.ended('killed by SIGKILL')
+  t.mock.timers.tick(100)
+  assert.equal(lives.length, 3)
+  ready()
+  t.mock.timers.tick(600_000)
+  assert.equal(life().killed, false, 'once it is there it stays')
 })
 
 test('an engine that comes back as another model is not taken', () => {

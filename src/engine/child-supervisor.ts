@@ -3,7 +3,7 @@ import { type ErrorData, errorData, LoquentError, reviveError } from '../base/er
 import { Ledger } from './child-ledger.ts'
 import type { Life, LifeEvents } from './child-life.ts'
 import { Restarts } from './child-restarts.ts'
-import { hangMs, Watchdog } from './child-watchdog.ts'
+import { Watchdog } from './child-watchdog.ts'
 import { maxWaiting, type RequestEvent } from './engine.ts'
 import type { EngineState } from './host.ts'
 import type { FromEngine, ToEngine } from './message.ts'
@@ -12,6 +12,9 @@ import type { EngineFacts, EngineStats, LoadProgress } from './spec.ts'
 
 /** How long an engine may take to close before it is killed. */
 const closeMs = 10_000
+/** An engine that is started again may take so many times as long as the first did, and this at least. */
+const slowerStart = 5
+const shortestStartMs = 60_000
 /** Ticket of our own questions; those of the host count up from 0. */
 const ownTicket = -1
 
@@ -37,12 +40,16 @@ export class Supervisor implements Link {
   readonly ended: Promise<void>
   readonly #launch: (on: LifeEvents) => Life
   readonly #watcher: Watcher
-  readonly #watchdog: Watchdog
+  readonly #patience: (facts: EngineFacts) => number
+  readonly #begun = performance.now()
   readonly #ledger = new Ledger()
   readonly #restarts = new Restarts()
   readonly #tickets = new Set<number>()
   #life: Life | undefined
   #facts: EngineFacts | undefined
+  #watchdog: Watchdog | undefined
+  /** How long another start may take. */
+  #startMs = 0
   #serving = false
   #closing = false
   #busy = true
@@ -53,11 +60,11 @@ export class Supervisor implements Link {
   #timer: NodeJS.Timeout | undefined
   #end: () => void = () => {}
 
-  constructor(launch: (on: LifeEvents) => Life, watcher: Watcher, hangAfterMs = hangMs) {
+  /** `patience`: milliseconds that a step of such an engine never takes; see `hangMs`. */
+  constructor(launch: (on: LifeEvents) => Life, watcher: Watcher, patience: (facts: EngineFacts) => number) {
     this.#launch = launch
     this.#watcher = watcher
-    const ask = () => this.#life?.send({ kind: 'stats', ticket: ownTicket })
-    this.#watchdog = new Watchdog(ask, () => this.#kill('it hung'), hangAfterMs)
+    this.#patience = patience
     this.ended = new Promise((resolve) => {
       this.#end = resolve
     })
@@ -129,13 +136,14 @@ export class Supervisor implements Link {
       return
     }
     this.#life.hold(this.#busy)
+    if (this.#facts) this.#timer = setTimeout(() => this.#kill('it did not start in time'), this.#startMs).unref()
   }
 
   /** Gives the engine what it should have and has not. */
   #give(): void {
     if (!this.#serving) return
     for (const { id, spec } of this.#ledger.due(performance.now())) this.#life?.send({ kind: 'submit', id, spec })
-    this.#watchdog.watch(this.#ledger.running)
+    this.#watchdog?.watch(this.#ledger.running)
   }
 
   #hear(message: FromEngine): void {
@@ -168,10 +176,19 @@ export class Supervisor implements Link {
       return
     }
     this.#serving = true
-    if (!this.#facts) this.#watcher.ready(facts)
-    this.#facts = facts
+    clearTimeout(this.#timer)
+    if (!this.#facts) this.#begin(facts)
     this.#give()
     for (const ticket of this.#tickets) this.#life?.send({ kind: 'stats', ticket })
+  }
+
+  /** The first engine is ready: others are measured by it. */
+  #begin(facts: EngineFacts): void {
+    this.#facts = facts
+    this.#startMs = Math.max(shortestStartMs, slowerStart * (performance.now() - this.#begun))
+    const ask = () => this.#life?.send({ kind: 'stats', ticket: ownTicket })
+    this.#watchdog = new Watchdog(ask, () => this.#kill('it hung'), this.#patience(facts))
+    this.#watcher.ready(facts)
   }
 
   #failed(data: ErrorData): void {
@@ -182,7 +199,7 @@ export class Supervisor implements Link {
 
   #answer(ticket: number, stats: EngineStats): void {
     if (ticket === ownTicket) {
-      this.#watchdog.answer(stats.steps)
+      this.#watchdog?.answer(stats.steps)
       return
     }
     this.#tickets.delete(ticket)
@@ -199,7 +216,7 @@ export class Supervisor implements Link {
   #died(reason: string): void {
     this.#serving = false
     this.#life = undefined
-    this.#watchdog.watch(false)
+    this.#watchdog?.watch(false)
     clearTimeout(this.#timer)
     if (this.#facts && !this.#closing) {
       this.#restart(reason)

@@ -1,6 +1,9 @@
 /** An engine that has requests and finishes no step between two looks this far apart hangs. */
 export const hangMs = 300_000
 
+/** Where a step may take for ever, nobody looks. */
+export const neverMs = Number.POSITIVE_INFINITY
+
 /** Looks after an engine while it has requests; one that is idle costs no timer. */
 export class Watchdog {
   readonly #ask: () => void
@@ -18,7 +21,7 @@ export class Watchdog {
 
   /** Whether there is something to look after. */
   watch(running: boolean): void {
-    if (running === (this.#timer !== undefined)) return
+    if (running === (this.#timer !== undefined) || this.#everyMs === neverMs) return
     clearInterval(this.#timer)
     this.#timer = running ? setInterval(() => this.#look(), this.#everyMs).unref() : undefined
     this.#answered = true

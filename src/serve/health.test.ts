@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fail, LoquentError } from '../base/errors.ts'
 import type { EngineStats } from '../library/index.ts'
 import { Health } from './health.ts'
@@ -10,7 +9,7 @@ import { ScriptedLLM } from './testing/scripted-llm.ts'
 const deadlineMs = 60
 
 /** Health over a scripted model, whose statistics and canary the test sets. */
-function healthHere(stallMs?: number) {
+function healthHere() {
   const llm = new ScriptedLLM()
   let stats = { running: 0, waiting: 0, steps: 0, restarts: 0 }
   let canaries = 0
@@ -23,7 +22,7 @@ function healthHere(stallMs?: number) {
   }
   return {
     llm,
-    health: new Health(llm, deadlineMs, stallMs),
+    health: new Health(llm, deadlineMs),
     canaries: () => canaries,
     engine: (change: Partial<typeof stats>) => {
       stats = { ...stats, ...change }
@@ -75,17 +74,25 @@ test('a full engine is well: nobody waits for a token of our own', async () => {
   assert.equal(await other.health.ready(), true)
 })
 
-test('an engine that has requests and does no step is not alive', async () => {
-  const { health, engine } = healthHere(40)
+test('an engine that has requests and does no step is soon not ready, and at last not alive', async (t) => {
+  let now = 0
+  t.mock.method(performance, 'now', () => now)
+  const { health, engine } = healthHere()
+  const both = () => Promise.all([health.live(), health.ready()])
   engine({ running: 1, steps: 7 })
-  assert.equal(await health.live(), true)
-  await sleep(50)
-  assert.deepEqual([await health.live(), await health.ready()], [false, false])
+  assert.deepEqual(await both(), [true, true])
+  now += 60_000
+  assert.deepEqual(await both(), [true, false])
+  now += 600_000
+  assert.deepEqual(await both(), [false, false])
   engine({ steps: 8 })
-  assert.equal(await health.live(), true)
+  assert.deepEqual(await both(), [true, true])
   engine({ running: 0 })
-  await sleep(50)
-  assert.equal(await health.live(), true, 'one that has none does none')
+  now += 700_000
+  assert.deepEqual(await both(), [true, true], 'one that has none does none')
+  engine({ running: 1 })
+  now += 700_000
+  assert.deepEqual(await both(), [true, true], 'nor one that was just given some')
 })
 
 test('an engine that is started again lives and is not ready; one that is gone is neither', async () => {

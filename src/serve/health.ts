@@ -4,8 +4,11 @@ import { Canary } from './canary.ts'
 import { unhealthy } from './errors.ts'
 import { sendJson } from './json-reply.ts'
 
-/** An engine that has requests and finishes no step in this time is not alive, whatever it answers. */
-export const stallMs = 120_000
+/**
+ * How long an engine that has requests may take to finish a step, before it is not ready, and before it is not alive
+ * whatever it answers. The latter leaves an engine's process the time to be found hanging, and to be replaced.
+ */
+const patience = { ready: 60_000, live: 660_000 }
 
 /**
  * What is true of the engine now. Being full is not an illness, and neither is a request that was refused or failed.
@@ -14,30 +17,28 @@ export const stallMs = 120_000
 export class Health {
   readonly #llm: LLM
   readonly #deadlineMs: number
-  readonly #stallMs: number
   readonly #canary: Canary
   #question: Promise<EngineStats | undefined> | undefined
   #restarts: number | undefined
   #steps: number | undefined
   #stepsSince = 0
 
-  constructor(llm: LLM, deadlineMs: number, stallAfterMs = stallMs) {
+  constructor(llm: LLM, deadlineMs: number) {
     this.#llm = llm
     this.#deadlineMs = deadlineMs
-    this.#stallMs = stallAfterMs
     this.#canary = new Canary(llm)
   }
 
   /** The loop goes round: the engine answers in time and does steps, or is being started again. */
   async live(): Promise<boolean> {
     if (this.#llm.state !== 'serving') return this.#llm.state === 'restarting'
-    return (await this.#pulse()) !== undefined
+    return (await this.#pulse(patience.live)) !== undefined
   }
 
   /** The engine generates: a token of our own in time where nobody else is there, else what the last one said. */
   async ready(): Promise<boolean> {
     if (this.#llm.state !== 'serving') return false
-    const stats = await this.#pulse()
+    const stats = await this.#pulse(patience.ready)
     if (!stats) return false
     if (stats.restarts !== this.#restarts) this.#canary.forget()
     this.#restarts = stats.restarts
@@ -46,18 +47,19 @@ export class Health {
     return (await within(this.#deadlineMs, verdict)) ?? false
   }
 
-  /** Statistics of a living engine; undefined when it is not. */
-  async #pulse(): Promise<EngineStats | undefined> {
+  /** Statistics of an engine that answers in time and has not stalled for longer; undefined of any other. */
+  async #pulse(stallMs: number): Promise<EngineStats | undefined> {
     this.#question ??= this.#ask()
     const stats = await within(this.#deadlineMs, this.#question)
-    return stats && this.#advances(stats) ? stats : undefined
+    return stats && this.#stalledMs(stats) < stallMs ? stats : undefined
   }
 
-  #advances(stats: EngineStats): boolean {
+  #stalledMs(stats: EngineStats): number {
     const now = performance.now()
-    if (stats.steps !== this.#steps || !isBusy(stats)) this.#stepsSince = now
-    this.#steps = stats.steps
-    return now - this.#stepsSince < this.#stallMs
+    // Whoever was idle when last asked may have been given something only now.
+    if (stats.steps !== this.#steps) this.#stepsSince = now
+    this.#steps = isBusy(stats) ? stats.steps : undefined
+    return now - this.#stepsSince
   }
 
   async #ask(): Promise<EngineStats | undefined> {
