@@ -57,8 +57,9 @@ export class Health {
   #stalledMs(stats: EngineStats): number {
     const now = performance.now()
     // Whoever was idle when last asked may have been given something only now.
-    if (stats.steps !== this.#steps) this.#stepsSince = now
-    this.#steps = isBusy(stats) ? stats.steps : undefined
+    const steps = isBusy(stats) ? stats.steps : undefined
+    if (steps === undefined || steps !== this.#steps) this.#stepsSince = now
+    this.#steps = steps
     return now - this.#stepsSince
   }
 
