@@ -4,7 +4,7 @@ import { fail, LoquentError } from '../base/errors.ts'
 import { type ModelCache, modelCache } from './cache.ts'
 import { chooseFiles } from './choose.ts'
 import { downloadFile } from './download-file.ts'
-import type { Connection } from './http.ts'
+import { type Connection, linkedController } from './http.ts'
 import { fetchCommit, fetchFiles, type HubFile } from './model-files.ts'
 import { checkRevision, isCommit, isModelId } from './model-id.ts'
 import { defaultCacheDir, defaultEndpoint, defaultPatience, type HubOptions, maxParallelFiles } from './options.ts'
@@ -68,8 +68,8 @@ async function downloadAll(
   files: readonly HubFile[],
   { onProgress }: HubOptions,
 ): Promise<void> {
-  const failed = new AbortController()
-  const signal = connection.signal ? AbortSignal.any([connection.signal, failed.signal]) : failed.signal
+  const failed = linkedController(connection.signal)
+  const { signal } = failed
   const sizes = files.map(({ size }) => size ?? 0)
   const received = files.map(() => 0)
   let filesDone = 0
@@ -94,15 +94,15 @@ async function downloadAll(
   let next = 0
   let first: unknown
   const lane = async () => {
-    while (next < files.length && !failed.signal.aborted) {
+    while (next < files.length && !signal.aborted) {
       await one(next++).catch((error) => {
-        if (!failed.signal.aborted) first = error
+        first ??= error
         failed.abort()
       })
     }
   }
   await Promise.all(Array.from({ length: maxParallelFiles }, lane))
-  if (failed.signal.aborted) throw first
+  if (signal.aborted) throw first ?? new LoquentError('request.aborted')
 }
 
 /** A hub that does not answer is no reason to stop, where a whole copy is here. */

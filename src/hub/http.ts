@@ -38,7 +38,7 @@ export async function persist<T>(
 ): Promise<T> {
   let failures = 0
   for (let made = 1; ; made++) {
-    signal?.throwIfAborted()
+    if (signal?.aborted) fail('request.aborted')
     try {
       return await attempt(() => {
         failures = 0
@@ -95,6 +95,17 @@ export async function send(
   return fail('hub.failed', { url: path, reason: `more than ${maxRedirects} redirects` })
 }
 
+/**
+ * A controller that aborts with `parent`. Not AbortSignal.any: on Node 20 a signal made by it may be collected as garbage
+ * while a request still waits for it, and then nothing ends that request.
+ */
+export function linkedController(parent: AbortSignal | undefined): AbortController {
+  const controller = new AbortController()
+  if (parent?.aborted) controller.abort(parent.reason)
+  parent?.addEventListener('abort', () => controller.abort(parent.reason), { once: true })
+  return controller
+}
+
 /** A response whose connection is cut when it falls silent. */
 export interface Answer {
   readonly response: Response
@@ -110,9 +121,9 @@ async function exchange(
   headers: Record<string, string>,
 ): Promise<Answer> {
   const { idleMs } = connection.patience
-  const idle = new AbortController()
+  const idle = linkedController(connection.signal)
+  const { signal } = idle
   const timer = setTimeout(() => idle.abort(new Error(`silent for ${idleMs} ms`)), idleMs)
-  const signal = connection.signal ? AbortSignal.any([connection.signal, idle.signal]) : idle.signal
   const lost = (error: unknown): Passing => {
     clearTimeout(timer)
     return new Passing(
