@@ -23,6 +23,11 @@ export class Canary {
     return this.#verdict
   }
 
+  /** Whether one of the engine's requests is ours. */
+  get flying(): boolean {
+    return this.#flight !== undefined
+  }
+
   /** What was said belongs to an engine that is gone. */
   forget(): void {
     this.#verdict = undefined

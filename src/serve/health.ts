@@ -42,8 +42,9 @@ export class Health {
     if (!stats) return false
     if (stats.restarts !== this.#restarts) this.#canary.forget()
     this.#restarts = stats.restarts
+    const others = stats.running + stats.waiting - (this.#canary.flying ? 1 : 0)
     const verdict = this.#canary.ask()
-    if (isBusy(stats)) return this.#canary.last !== false
+    if (others > 0) return this.#canary.last !== false
     return (await within(this.#deadlineMs, verdict)) ?? false
   }
 
