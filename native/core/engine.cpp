@@ -1,5 +1,7 @@
 #include "engine.h"
 
+#include "affinity.h"
+
 #include <chrono>
 #include <exception>
 #include <stdexcept>
@@ -15,7 +17,8 @@ const KernelSet* chooseKernels(const std::string& name) {
   return best;
 }
 
-Engine::Engine(int32_t threads, const KernelSet& kernels) : kernels_(kernels), pool_(threads), conductor_([this] { conduct(); }) {}
+Engine::Engine(int32_t threads, const KernelSet& kernels, const std::vector<int32_t>& cpus)
+    : kernels_(kernels), pool_(threads, cpus), conductor_([this, cpu = cpus.empty() ? -1 : cpus[0]] { conduct(cpu); }) {}
 
 Engine::~Engine() {
   {
@@ -64,7 +67,8 @@ Outcome Engine::perform(const Job& job) {
   return {"", std::chrono::duration_cast<std::chrono::nanoseconds>(elapsed).count()};
 }
 
-void Engine::conduct() {
+void Engine::conduct(int32_t cpu) {
+  if (cpu >= 0) pinThread(cpu);
   Job job;
   while (next(job)) {
     job.done(perform(job));

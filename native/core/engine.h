@@ -27,7 +27,8 @@ struct Outcome {
 
 class Engine {
  public:
-  Engine(int32_t threads, const KernelSet& kernels);
+  /** `cpus`: processors to keep to, one a thread, the conductor's first; none: the system decides. */
+  Engine(int32_t threads, const KernelSet& kernels, const std::vector<int32_t>& cpus = {});
   /** Drops what is queued, ends what runs, joins all threads. */
   ~Engine();
 
@@ -41,7 +42,7 @@ class Engine {
     std::function<void(Pool&)> work;
     std::function<void(Outcome)> done;
   };
-  void conduct();
+  void conduct(int32_t cpu);
   bool next(Job& job);
   Outcome perform(const Job& job);
 

@@ -1,5 +1,7 @@
 #include "pool.h"
 
+#include "affinity.h"
+
 #include <stdlib.h>
 
 #include <new>
@@ -23,7 +25,8 @@ void relax() {
 #endif
 }
 
-Pool::Pool(int32_t threads) : threads_(threads), scratch_(static_cast<size_t>(threads), nullptr) {
+Pool::Pool(int32_t threads, std::vector<int32_t> cpus)
+    : threads_(threads), cpus_(std::move(cpus)), scratch_(static_cast<size_t>(threads), nullptr) {
   for (int32_t i = 1; i < threads; i++) workers_.emplace_back([this, i] { work(i); });
 }
 
@@ -97,6 +100,7 @@ void Pool::awaitDone(int32_t tasks) {
 }
 
 void Pool::work(int32_t worker) {
+  if (!cpus_.empty()) pinThread(cpus_[static_cast<size_t>(worker) % cpus_.size()]);
   const auto ready = [this] { return hasWork() || stopped(); };
   while (!stopped()) {
     if (takeOne(worker)) continue;

@@ -20,7 +20,8 @@ using Task = void (*)(void* context, int32_t task, uint8_t* scratch);
  */
 class Pool {
  public:
-  explicit Pool(int32_t threads);
+  /** Thread i keeps to the i-th of `cpus`, over and over; none: the system decides. The conductor pins itself. */
+  explicit Pool(int32_t threads, std::vector<int32_t> cpus = {});
   ~Pool();
 
   int32_t threads() const { return threads_; }
@@ -52,6 +53,7 @@ class Pool {
   std::condition_variable wake_;
   std::condition_variable finished_;
   int32_t threads_;
+  std::vector<int32_t> cpus_;
   std::vector<uint8_t*> scratch_;
   size_t scratchBytes_ = 0;
   std::vector<std::thread> workers_;

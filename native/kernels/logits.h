@@ -73,6 +73,14 @@ LOQUENT_INLINE void exponentials(const float* x, int32_t width, float maximum, d
   }
 }
 
+/** 16 floats from `p`, of which only the first `count` are there; the others are -infinity. */
+LOQUENT_INLINE F loadLogits(const float* p, int32_t count) {
+  if (count >= 16) return loadF(p);
+  float t[16];
+  for (int i = 0; i < 16; i++) t[i] = i < count ? p[i] : -INFINITY;
+  return loadF(t);
+}
+
 struct Extent {
   float maximum;
   /** False when any is NaN or +infinity, or all are -infinity. */
@@ -81,17 +89,79 @@ struct Extent {
 
 LOQUENT_INLINE Extent extentOf(const float* x, int32_t width) {
   F most = splatF(-INFINITY);
-  uint32_t bad = 0;
-  int32_t i = 0;
-  for (; i + 16 <= width; i += 16) most = larger(loadF(x + i), most);
-  float maximum = largestOf(most);
-  for (; i < width; i++) maximum = x[i] > maximum ? x[i] : maximum;
-  for (i = 0; i < width; i++) {
-    uint32_t u;
-    memcpy(&u, x + i, 4);
-    bad |= (static_cast<int32_t>(u) >= 0x7f800000) | (u > 0xff800000u);
+  VI bad = bits(splat(0.0f));
+  for (int32_t i = 0; i < width; i += 16) {
+    const F v = loadLogits(x + i, width - i);
+    most = larger(v, most);
+    for (int j = 0; j < parts; j++) {
+      // As integers: infinity and what is above it, and what is between the least of them, -infinity, and zero.
+      const VI u = bits(v.v[j]);
+      bad |= static_cast<VI>(u >= 0x7f800000) | (static_cast<VI>(u < 0) & static_cast<VI>(u > static_cast<int32_t>(0xff800000)));
+    }
   }
-  return {maximum, !bad && maximum > -INFINITY};
+  int32_t any = 0;
+  for (int i = 0; i < lanes; i++) any |= bad[i];
+  const float maximum = largestOf(most);
+  return {maximum, !any && maximum > -INFINITY};
+}
+
+/** e^d for the distances of logits from their greatest; what is below e^-80 of it is nothing. */
+LOQUENT_INLINE F massOf(F d) { return whereLess(d, splatF(-80.0f), splatF(0.0f), exponential(larger(splatF(-80.0f), d))); }
+
+/** Logits whose masses are added up by lane, in float32, before they go to a sum in double. */
+constexpr int32_t stretch = 1024;
+
+/** Mass of one stretch, `count` logits long. */
+LOQUENT_INLINE float stretchMass(const float* x, int32_t count, F maximum) {
+  F sum = splatF(0.0f);
+  for (int32_t i = 0; i < count; i += 16) sum = sum + massOf(loadLogits(x + i, count - i) - maximum);
+  return sumOf(sum);
+}
+
+/** Mass of a row: its stretches in order. */
+LOQUENT_INLINE double totalMass(const float* x, int32_t width, float maximum) {
+  double total = 0;
+  for (int32_t i = 0; i < width; i += stretch) total += static_cast<double>(stretchMass(x + i, least(stretch, width - i), splatF(maximum)));
+  return total;
+}
+
+/** Whether any lane is at least so great. */
+LOQUENT_INLINE bool anyAtLeast(F v, float bound) {
+#if defined(__AVX512F__)
+  return _mm512_cmp_ps_mask(v.v[0], splat(bound), _CMP_GE_OQ) != 0;
+#elif defined(__AVX2__)
+  return _mm256_movemask_ps(_mm256_or_ps(_mm256_cmp_ps(v.v[0], splat(bound), _CMP_GE_OQ), _mm256_cmp_ps(v.v[1], splat(bound), _CMP_GE_OQ))) != 0;
+#else
+  return largestOf(v) >= bound;
+#endif
+}
+
+constexpr size_t groupMaxima(size_t width) { return (width + stretch - 1) / stretch * 16; }
+
+/**
+ * The n-th greatest of a row without NaN. The n-th greatest of the maxima of disjoint groups is a lower bound, which few
+ * others pass; only those are looked at closely. `room` holds as many floats as the row, and one for each group.
+ */
+LOQUENT_INLINE float nthLogit(const float* x, int32_t width, int32_t n, float* room, uint32_t* counts) {
+  const int32_t groups = ceilDiv(width, stretch) * 16;
+  if (n > groups / 4) return nthGreatest(x, width, n, counts);
+  float* maxima = room + width;
+  for (int32_t i = 0; i < width; i += stretch) {
+    const int32_t count = least(stretch, width - i);
+    F most = splatF(-INFINITY);
+    for (int32_t j = 0; j < count; j += 16) most = larger(loadLogits(x + i + j, count - j), most);
+    storeF(maxima + i / stretch * 16, most);
+  }
+  const float bound = nthGreatest(maxima, groups, n, counts);
+  int32_t found = 0;
+  for (int32_t i = 0; i < width; i += 16) {
+    const F v = loadLogits(x + i, width - i);
+    if (!anyAtLeast(v, bound)) continue;
+    for (int32_t j = i; j < least(i + 16, width); j++) {
+      if (x[j] >= bound) room[found++] = x[j];
+    }
+  }
+  return nthGreatest(room, found, n, counts);
 }
 
 /** Sum in eight interleaved lanes, then over them in order. */

@@ -1,4 +1,6 @@
 // penalize, maskTokens and warp: what happens to a row of logits before a token is chosen. Twin: backends/reference.
+#include <float.h>
+
 #include "logits.h"
 
 namespace loquent::LOQUENT_ISA {
@@ -88,30 +90,74 @@ uint64_t* sortByKey(const Sorting& room, int32_t count) {
 
 int32_t idOf(uint64_t item) { return static_cast<int32_t>(item & 0xffffffff); }
 
-/** The tokens that are still there, in order of id. */
-int32_t collect(const float* x, int32_t width, uint64_t* items) {
+void removeBelow(float* x, int32_t width, float threshold) {
+  for (int32_t i = 0; i < width; i++) x[i] = x[i] < threshold ? -INFINITY : x[i];
+}
+
+void keepTopK(float* x, int32_t width, int32_t k, const Sorting& room) {
+  removeBelow(x, width, nthLogit(x, width, least(k, width), reinterpret_cast<float*>(room.items), room.counts));
+}
+
+/** Distances below the greatest logit under which the mass of a row is added up. */
+constexpr float levels[] = {1, 2, 4, 8, 16};
+constexpr int levelCount = 5;
+
+struct Masses {
+  double total;
+  /** Of tokens further below the greatest than each level. */
+  double below[levelCount];
+};
+
+Masses massesOf(const float* x, int32_t width, float maximum) {
+  Masses m = {};
+  for (int32_t s = 0; s < width; s += stretch) {
+    const int32_t count = least(stretch, width - s);
+    F total = splatF(0.0f), below[levelCount];
+    for (F& b : below) b = splatF(0.0f);
+    for (int32_t i = 0; i < count; i += 16) {
+      const F d = loadLogits(x + s + i, count - i) - splatF(maximum), mass = massOf(d);
+      total = total + mass;
+      for (int l = 0; l < levelCount; l++) below[l] = below[l] + whereLess(d, splatF(-levels[l]), mass, splatF(0.0f));
+    }
+    m.total += static_cast<double>(sumOf(total));
+    for (int l = 0; l < levelCount; l++) m.below[l] += static_cast<double>(sumOf(below[l]));
+  }
+  return m;
+}
+
+/** Tokens at least so near to the greatest, in order of id, with their masses. */
+int32_t collect(const float* x, int32_t width, float maximum, float level, const Sorting& room) {
   int32_t count = 0;
-  for (int32_t i = 0; i < width; i++) {
-    if (x[i] > -INFINITY) items[count++] = static_cast<uint64_t>(orderOf(x[i])) << 32 | static_cast<uint32_t>(i);
+  for (int32_t i = 0; i < width; i += 16) {
+    const F d = loadLogits(x + i, width - i) - splatF(maximum);
+    if (!anyAtLeast(d, -level)) continue;
+    float distance[16], mass[16];
+    storeF(distance, d);
+    storeF(mass, massOf(d));
+    for (int32_t j = 0; j < least(16, width - i); j++) {
+      if (!(distance[j] >= -level)) continue;
+      room.mass[i + j] = static_cast<double>(mass[j]);
+      room.items[count++] = static_cast<uint64_t>(orderOf(x[i + j])) << 32 | static_cast<uint32_t>(i + j);
+    }
   }
   return count;
 }
 
-void keepTopK(float* x, int32_t width, int32_t k, uint32_t* counts) {
-  const float threshold = nthGreatest(x, width, least(k, width), counts);
-  for (int32_t i = 0; i < width; i++) {
-    if (x[i] < threshold) x[i] = -INFINITY;
-  }
-}
-
-/** Removes the least likely while their mass, from below, is at most 1 - p; never the last. */
+/**
+ * Removes the least likely while their mass, from below, is at most 1 - p; never the last. What is so far below the greatest that
+ * all of it goes is not sorted.
+ */
 void keepTopP(float* x, int32_t width, float p, float maximum, const Sorting& room) {
-  const int32_t count = collect(x, width, room.items);
-  exponentials(x, width, maximum, room.mass);
-  const double total = sumOf(room.mass, width);
+  const Masses masses = massesOf(x, width, maximum);
+  const double limit = (1.0 - static_cast<double>(p)) * masses.total;
+  int l = 0;
+  while (l < levelCount && !(masses.below[l] <= limit)) l++;
+  const bool all = l == levelCount;
+  const float level = all ? FLT_MAX : levels[l];
+  const int32_t count = collect(x, width, maximum, level, room);
+  for (int32_t i = 0; i < width; i++) x[i] = x[i] - maximum < -level ? -INFINITY : x[i];
   const uint64_t* sorted = sortByKey(room, count);
-  const double limit = (1.0 - static_cast<double>(p)) * total;
-  double sum = 0;
+  double sum = all ? 0 : masses.below[l];
   for (int32_t i = 0; i + 1 < count; i++) {
     sum += room.mass[idOf(sorted[i])];
     if (!(sum <= limit)) return;
@@ -123,26 +169,44 @@ void keepTopP(float* x, int32_t width, float p, float maximum, const Sorting& ro
 void keepTypical(float* x, int32_t width, float typical, float maximum, const Sorting& room) {
   exponentials(x, width, maximum, room.mass);
   const double total = sumOf(room.mass, width), logTotal = log(total);
-  double entropy = 0;
+  // In lanes and without branches, so that these loops become vector code; what is removed has no mass.
+  double surprise[8] = {};
   for (int32_t i = 0; i < width; i++) {
-    if (room.mass[i] > 0) entropy -= room.mass[i] / total * (static_cast<double>(x[i]) - maximum - logTotal);
+    const double d = static_cast<double>(x[i]) - maximum;
+    surprise[i % 8] -= room.mass[i] * (d > -1e4 ? d : -1e4);
   }
-  const auto distance = [&](int32_t i) { return static_cast<float>(fabs(-(static_cast<double>(x[i]) - maximum - logTotal) - entropy)); };
+  double entropy = logTotal;
+  for (const double lane : surprise) entropy += lane / total;
+  const auto distanceOf = [&](float logit) { return static_cast<float>(fabs(-(static_cast<double>(logit) - maximum - logTotal) - entropy)); };
+  float* distance = reinterpret_cast<float*>(room.other);
+  for (int32_t i = 0; i < width; i++) distance[i] = distanceOf(x[i]);
+  const double goal = static_cast<double>(typical) * total;
+  // Tokens near enough that they hold more than the goal are all that need sorting; the rest is further than their last.
+  double near[levelCount] = {};
+  for (int l = 0; l < levelCount; l++) {
+    double lane[8] = {};
+    for (int32_t i = 0; i < width; i++) lane[i % 8] += distance[i] < levels[l] ? room.mass[i] : 0;
+    for (const double sum : lane) near[l] += sum;
+    if (near[l] > goal) break;
+  }
+  int l = 0;
+  while (l < levelCount && !(near[l] > goal)) l++;
+  const float reach = l < levelCount ? levels[l] : INFINITY;
   int32_t count = 0;
   for (int32_t i = 0; i < width; i++) {
-    if (x[i] > -INFINITY) room.items[count++] = static_cast<uint64_t>(orderOf(distance(i))) << 32 | static_cast<uint32_t>(i);
+    if (x[i] > -INFINITY && distance[i] < reach) room.items[count++] = static_cast<uint64_t>(orderOf(distance[i])) << 32 | static_cast<uint32_t>(i);
   }
+  // The sort takes the place of the distances; from here on they follow from the logits again.
   const uint64_t* sorted = sortByKey(room, count);
-  const double goal = static_cast<double>(typical) * total;
   double sum = 0;
   int32_t last = 0;
   for (; last + 1 < count; last++) {
     sum += room.mass[idOf(sorted[last])];
     if (!(sum < goal)) break;
   }
-  const uint32_t threshold = static_cast<uint32_t>(sorted[last] >> 32);
-  for (int32_t i = last + 1; i < count; i++) {
-    if (static_cast<uint32_t>(sorted[i] >> 32) > threshold) x[idOf(sorted[i])] = -INFINITY;
+  const float threshold = valueOf(static_cast<uint32_t>(sorted[last] >> 32));
+  for (int32_t i = 0; i < width; i++) {
+    x[i] = distanceOf(x[i]) > threshold ? -INFINITY : x[i];
   }
 }
 
@@ -151,7 +215,9 @@ int32_t warpTasks(const Step& s, const void* record) { return rowsOf(s, as<op::W
 Sorting roomOf(uint8_t* scratch, int32_t width) {
   uint64_t* items = reinterpret_cast<uint64_t*>(scratch);
   double* mass = reinterpret_cast<double*>(items + 2 * static_cast<int64_t>(width));
-  return {items, items + width, reinterpret_cast<uint32_t*>(mass + width), mass};
+  // `nthLogit` takes the room of all three, and of the maxima that follow.
+  float* maxima = reinterpret_cast<float*>(mass + width);
+  return {items, items + width, reinterpret_cast<uint32_t*>(maxima + groupMaxima(static_cast<size_t>(width))), mass};
 }
 
 void runWarp(const Step& s, const void* record, int32_t row, uint8_t* scratch) {
@@ -171,14 +237,15 @@ void runWarp(const Step& s, const void* record, int32_t row, uint8_t* scratch) {
   const Extent extent = extentOf(out, width);
   if (!extent.finite) return;
   const Sorting room = roomOf(scratch, width);
-  if (topK > 0) keepTopK(out, width, topK, room.counts);
+  if (topK > 0 && topK < width) keepTopK(out, width, topK, room);
   if (topP < 1.0f) keepTopP(out, width, topP, extent.maximum, room);
   // The greatest always stays, so the maximum is the same.
   if (typical < 1.0f) keepTypical(out, width, typical, extent.maximum, room);
 }
 
 size_t warpScratch(const Limits&, const void* record) {
-  return static_cast<size_t>(as<op::Warp>(record).logits.width) * 24 + radixSize * 4;
+  const size_t width = static_cast<size_t>(as<op::Warp>(record).logits.width);
+  return width * 24 + groupMaxima(width) * 4 + radixSize * 4;
 }
 
 }  // namespace

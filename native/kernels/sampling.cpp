@@ -29,21 +29,37 @@ double uniform(const Draw& d) {
 }
 
 int32_t firstGreatest(const float* x, int32_t width, float maximum) {
-  for (int32_t i = 0; i < width; i++) {
-    if (x[i] == maximum) return i;
+  for (int32_t i = 0; i < width; i += 16) {
+    if (!anyAtLeast(loadLogits(x + i, width - i), maximum)) continue;
+    for (int32_t j = i; j < least(i + 16, width); j++) {
+      if (x[j] == maximum) return j;
+    }
   }
   return 0;
 }
 
-int32_t firstBeyond(const double* mass, int32_t width, double goal) {
-  double sum = 0;
-  int32_t last = 0;
-  for (int32_t i = 0; i < width; i++) {
-    sum += mass[i];
-    if (sum > goal) return i;
-    if (mass[i] > 0) last = i;
+/** The first token at which the mass up to it passes the goal; sums of whole stretches first. */
+int32_t firstBeyond(const float* x, int32_t width, float maximum, const double* stretches, double goal) {
+  double before = 0;
+  int32_t at = 0;
+  while ((at + 1) * stretch < width && before + stretches[at] <= goal) before += stretches[at++];
+  // The stretch was summed in another order than here: where the goal is not passed, its last token is as near as any. A stretch
+  // of nothing, such as one after the end of all mass, has none, and the last of those before is taken.
+  for (const int32_t chosen = at; at >= 0; at--) {
+    double sum = at == chosen ? before : -INFINITY;
+    int32_t last = -1;
+    for (int32_t i = at * stretch; i < least((at + 1) * stretch, width); i += 16) {
+      float mass[16];
+      storeF(mass, massOf(loadLogits(x + i, width - i) - splatF(maximum)));
+      for (int32_t j = 0; j < least(16, width - i); j++) {
+        sum += static_cast<double>(mass[j]);
+        if (sum > goal) return i + j;
+        if (mass[j] > 0) last = i + j;
+      }
+    }
+    if (last >= 0) return last;
   }
-  return last;
+  return 0;
 }
 
 int32_t chooseTasks(const Step& s, const void* record) { return rowsOf(s, as<op::Choose>(record).logits); }
@@ -60,14 +76,17 @@ void runChoose(const Step& s, const void* record, int32_t row, uint8_t* scratch)
     floats(s, Field::chosenLogprobs)[row] = NAN;
     return;
   }
-  double* mass = reinterpret_cast<double*>(scratch);
-  exponentials(x, width, extent.maximum, mass);
-  const double total = sumOf(mass, width);
+  double* stretches = reinterpret_cast<double*>(scratch);
+  double total = 0;
+  for (int32_t i = 0; i < width; i += stretch) {
+    stretches[i / stretch] = static_cast<double>(stretchMass(x + i, least(stretch, width - i), splatF(extent.maximum)));
+    total += stretches[i / stretch];
+  }
   int32_t id = target;
   if (target < 0 && ints(s, Field::sampling)[row]) {
     const uint32_t low = fieldOf<uint32_t>(s, Field::sampleSeedLow)[row], high = fieldOf<uint32_t>(s, Field::sampleSeedHigh)[row];
     const Draw draw = philox(low, high, static_cast<uint32_t>(ints(s, Field::sampleLengths)[row]));
-    id = firstBeyond(mass, width, uniform(draw) * total);
+    id = firstBeyond(x, width, extent.maximum, stretches, uniform(draw) * total);
   } else if (target < 0) {
     id = firstGreatest(x, width, extent.maximum);
   }
@@ -103,15 +122,16 @@ void runTop(const Step& s, const void* record, int32_t row, uint8_t* scratch) {
   int32_t& written = ints(s, Field::topCounts)[row];
   written = 0;
   if (!extent.finite) return;
-  double* mass = reinterpret_cast<double*>(scratch);
-  // The counts of the selection and the list that follows use the same memory as the masses, one after another.
-  const float threshold = nthGreatest(x, width, wanted, reinterpret_cast<uint32_t*>(scratch));
-  exponentials(x, width, extent.maximum, mass);
-  const double logTotal = log(sumOf(mass, width));
-  Candidate* list = reinterpret_cast<Candidate*>(mass + width);
+  uint32_t* counts = reinterpret_cast<uint32_t*>(scratch);
+  Candidate* list = reinterpret_cast<Candidate*>(counts + radixSize);
+  const float threshold = nthLogit(x, width, wanted, reinterpret_cast<float*>(list + limit + 1), counts);
+  const double logTotal = log(totalMass(x, width, extent.maximum));
   int32_t count = 0;
-  for (int32_t i = 0; i < width; i++) {
-    if (x[i] >= threshold && x[i] > -INFINITY) count = insert(list, count, limit, {x[i], i});
+  for (int32_t i = 0; i < width; i += 16) {
+    if (!anyAtLeast(loadLogits(x + i, width - i), threshold)) continue;
+    for (int32_t j = i; j < least(i + 16, width); j++) {
+      if (x[j] >= threshold && x[j] > -INFINITY) count = insert(list, count, limit, {x[j], j});
+    }
   }
   for (int32_t i = 0; i < count; i++) {
     ints(s, Field::topIds)[static_cast<int64_t>(row) * limit + i] = list[i].id;
@@ -121,11 +141,11 @@ void runTop(const Step& s, const void* record, int32_t row, uint8_t* scratch) {
   written = count;
 }
 
-size_t chooseScratch(const Limits&, const void* record) { return static_cast<size_t>(as<op::Choose>(record).logits.width) * 8; }
+size_t chooseScratch(const Limits&, const void* record) { return (static_cast<size_t>(as<op::Choose>(record).logits.width) / stretch + 1) * 8; }
 
 size_t topScratch(const Limits& l, const void* record) {
   const size_t width = static_cast<size_t>(as<op::TopTokens>(record).logits.width);
-  return width * 8 + (static_cast<size_t>(l.topTokens) + 1) * sizeof(Candidate) + radixSize * 4;
+  return radixSize * 4 + (static_cast<size_t>(l.topTokens) + 1) * sizeof(Candidate) + (width + groupMaxima(width)) * 4;
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // The addon: eight functions. Nothing here computes; nothing below here knows Node.
 #include <algorithm>
 
+#include "../core/affinity.h"
 #include "../core/pack.h"
 #include "../core/plan.h"
 #include "device.h"
@@ -67,15 +68,32 @@ napi_value info(napi_env env, napi_callback_info i) {
   return result;
 }
 
-/** open(threads, isa): device; isa '' takes the best. */
+/** A list of processors that this process may use; nothing is none. */
+std::vector<int32_t> toCpus(napi_env env, napi_value v) {
+  napi_valuetype type;
+  check(env, napi_typeof(env, v, &type));
+  std::vector<int32_t> cpus;
+  if (type == napi_undefined) return cpus;
+  uint32_t count = 0;
+  check(env, napi_get_array_length(env, v, &count));
+  for (uint32_t i = 0; i < count; i++) {
+    napi_value cpu;
+    check(env, napi_get_element(env, v, i, &cpu));
+    cpus.push_back(static_cast<int32_t>(std::min<int64_t>(toInteger(env, cpu), INT32_MAX)));
+    if (!canPin(cpus.back())) throw std::runtime_error("no thread can be kept on processor " + std::to_string(cpus.back()) + " here");
+  }
+  return cpus;
+}
+
+/** open(threads, isa, cpus?): device; isa '' takes the best; cpus are processors to keep the threads on. */
 napi_value open(napi_env env, napi_callback_info i) {
-  const auto a = arguments<2>(env, i);
+  const auto a = arguments<3>(env, i);
   const int64_t threads = toInteger(env, a[0]);
   if (threads < 1 || threads > mostThreads) throw std::runtime_error("threads must be from 1 to " + std::to_string(mostThreads));
   const std::string isa = toText(env, a[1]);
   const KernelSet* kernels = chooseKernels(isa);
   if (!kernels) throw std::runtime_error("no instruction set " + isa + " here");
-  return Handle<Device>::create(env, Device::open(env, static_cast<int32_t>(threads), *kernels));
+  return Handle<Device>::create(env, Device::open(env, static_cast<int32_t>(threads), *kernels, toCpus(env, a[2])));
 }
 
 /** close(device) */

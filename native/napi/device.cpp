@@ -11,13 +11,13 @@ struct Device::Pledge {
   Outcome outcome;
 };
 
-std::shared_ptr<Device> Device::open(napi_env env, int32_t threads, const KernelSet& kernels) {
+std::shared_ptr<Device> Device::open(napi_env env, int32_t threads, const KernelSet& kernels, const std::vector<int32_t>& cpus) {
   std::shared_ptr<Device> device(new Device(env, kernels));
   check(env, napi_create_threadsafe_function(env, nullptr, nullptr, text(env, "loquent"), 0, 1, nullptr, nullptr, nullptr,
                                              settleFromQueue, &device->queue_));
   // An idle backend does not keep a process alive; a run in flight does.
   check(env, napi_unref_threadsafe_function(env, device->queue_));
-  device->engine_ = std::make_unique<Engine>(threads, kernels);
+  device->engine_ = std::make_unique<Engine>(threads, kernels, cpus);
   // Registered after the queue's own hook, and so called before it: the threads are gone before the queue is.
   check(env, napi_add_env_cleanup_hook(env, onEnvironmentEnd, device.get()));
   return device;

@@ -18,7 +18,7 @@ struct Arena {
 /** Belongs to one JS thread; every member is called there. */
 class Device : public std::enable_shared_from_this<Device> {
  public:
-  static std::shared_ptr<Device> open(napi_env env, int32_t threads, const KernelSet& kernels);
+  static std::shared_ptr<Device> open(napi_env env, int32_t threads, const KernelSet& kernels, const std::vector<int32_t>& cpus);
   ~Device();
 
   /**

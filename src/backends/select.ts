@@ -12,6 +12,8 @@ export interface BackendOptions {
   readonly threads?: number
   /** Instruction set, instead of the best that the machine has. */
   readonly isa?: string
+  /** Processors to keep the threads on. */
+  readonly affinity?: readonly number[]
   /** Check every op of every step against the reference; programs must be planned with `reuse: false`. */
   readonly verify?: boolean
 }
@@ -28,9 +30,9 @@ export function openBackend(options: BackendOptions): OpenedBackend {
   return options.verify ? { ...opened, backend: verifying(opened.backend) } : opened
 }
 
-function openNamed(name: Exclude<BackendName, 'auto'>, { threads, isa }: BackendOptions): Backend {
+function openNamed(name: Exclude<BackendName, 'auto'>, { threads, isa, affinity }: BackendOptions): Backend {
   if (name === 'reference') return openReferenceBackend()
-  return openCpuBackend({ ...(threads !== undefined && { threads }), ...(isa !== undefined && { isa }) })
+  return openCpuBackend({ ...(threads !== undefined && { threads }), ...(isa !== undefined && { isa }), ...(affinity && { affinity }) })
 }
 
 function openBest(options: BackendOptions): OpenedBackend {

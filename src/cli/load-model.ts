@@ -7,7 +7,9 @@ export interface ModelFlags extends HubFlags {
   readonly modelId?: string
   readonly backend: 'auto' | 'cpu' | 'reference'
   readonly dtype: 'auto' | 'float32' | 'bfloat16' | 'float16'
+  readonly kvCacheDtype: 'auto' | 'float32' | 'bfloat16' | 'int8'
   readonly threads?: number
+  readonly cpuAffinity?: readonly number[]
   readonly isa?: string
   readonly maxTotalTokens?: number
   readonly maxBatchPrefillTokens?: number
@@ -29,12 +31,23 @@ export async function loadModel(flags: ModelFlags, more: LoadOptions = {}): Prom
 
 /** What the library is told of the flags. */
 export function loadOptions(flags: ModelFlags): LoadOptions {
-  const { modelId: _, ropeScaling, ropeFactor, revision, huggingfaceHubCache, ...rest } = flags
+  const {
+    modelId: _,
+    kvCacheDtype,
+    cpuAffinity,
+    ropeScaling,
+    ropeFactor,
+    revision,
+    huggingfaceHubCache,
+    ...rest
+  } = flags
   const stretched = ropeScaling !== undefined || ropeFactor !== undefined
   const rope = stretched && { ropeScaling: { type: ropeScaling ?? 'linear', factor: ropeFactor ?? 1 } as const }
   const hub = hubSettings({ ...(revision && { revision }), ...(huggingfaceHubCache && { huggingfaceHubCache }) })
   return {
     ...rest,
+    kvDtype: kvCacheDtype,
+    ...(cpuAffinity && { affinity: cpuAffinity }),
     ...(rope || {}),
     ...(revision && { revision }),
     hub,

@@ -25,6 +25,18 @@ function integers(text: string): number[] {
   return text.split(',').map(integer(1)) as number[]
 }
 
+/** Processors: numbers and ranges, such as 0,2-3. */
+function processors(text: string): number[] {
+  return text.split(',').flatMap((part) => {
+    const [, first, last = first] = /^(\d+)(?:-(\d+))?$/.exec(part) ?? []
+    const count = Number(last) - Number(first) + 1
+    if (!(count > 0 && count <= mostProcessors)) throw new InvalidArgumentError('expected processors, such as 0,2-3')
+    return Array.from({ length: count }, (_, i) => Number(first) + i)
+  })
+}
+
+const mostProcessors = 1024
+
 function real(text: string): number {
   const value = Number(text)
   if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('expected a number')
@@ -85,7 +97,20 @@ export const modelOptions: readonly OptionRow[] = [
     choices: ['auto', 'float32', 'bfloat16', 'float16'],
     fallback: 'auto',
   },
+  {
+    flags: '--kv-cache-dtype <name>',
+    env: 'KV_CACHE_DTYPE',
+    doc: 'format of keys and values in memory; auto is float32 beside float32 weights, otherwise bfloat16',
+    choices: ['auto', 'float32', 'bfloat16', 'int8'],
+    fallback: 'auto',
+  },
   { flags: '--threads <n>', env: 'LOQUENT_THREADS', doc: 'compute threads (default: one a core)', parse: integer(1) },
+  {
+    flags: '--cpu-affinity <list>',
+    env: 'LOQUENT_CPU_AFFINITY',
+    doc: 'processors to keep the compute threads on, such as 0,2-3 (Linux)',
+    parse: processors,
+  },
   {
     flags: '--isa <name>',
     env: 'LOQUENT_ISA',

@@ -8,9 +8,11 @@ import type { Program } from '../graph/program.ts'
 import type { Architecture, ModelFacts } from '../models/architecture.ts'
 import { findArchitecture } from '../models/registry.ts'
 import { sampleFrom } from '../sampling/chain.ts'
-import { type FormatName, rowBytes } from '../tensor/format.ts'
+import type { FormatName } from '../tensor/format.ts'
+import type { KvFormat } from '../tensor/kv-format.ts'
 import type { Catalog } from '../weights/catalog.ts'
 import type { Checkpoint } from '../weights/open.ts'
+import { chooseKv, storedBytes } from './kv.ts'
 import { chooseLimits, maxTopTokens, type StorageCosts } from './limits.ts'
 import { availableMemory } from './memory.ts'
 import { readEosIds, withRopeScaling } from './model-config.ts'
@@ -25,8 +27,14 @@ const wantedFormats: Readonly<Record<NonNullable<EngineOptions['dtype']>, Format
 
 /** What of an engine's options its backend is opened with. */
 export function backendOptions(options: EngineOptions): BackendOptions {
-  const { backend = 'auto', threads, isa, verify } = options
-  return { backend, ...(threads ? { threads } : {}), ...(isa ? { isa } : {}), ...(verify ? { verify } : {}) }
+  const { backend = 'auto', threads, isa, affinity, verify } = options
+  return {
+    backend,
+    ...(affinity?.length ? { affinity } : {}),
+    ...(threads ? { threads } : {}),
+    ...(isa ? { isa } : {}),
+    ...(verify ? { verify } : {}),
+  }
 }
 
 /** All that can be known of an engine from the headers of its files: what it will run, and how much memory it takes. */
@@ -49,10 +57,13 @@ export function prepare(
   const architecture = findArchitecture(json)
   const model = architecture.config(json)
   const graph = buildGraph(architecture, model, catalog)
-  const costs = { ...storageCosts(graph, backend, catalog), available }
+  const wanted = wantedFormat(options.dtype)
+  const kv = chooseKv(options.kvDtype, wanted.wanted, catalog)
+  const costs = { ...storageCosts(graph, backend, catalog, kv), available }
   const limits = chooseLimits(options, model, costs)
   const program = planProgram(graph, limits, backend.traits, (tensor) => catalog.tensors.get(tensor)!.format, {
-    ...wantedFormat(options.dtype),
+    ...wanted,
+    kv,
     reuse: !options.verify,
   })
   return { facts: engineFacts(checkpoint, architecture, backend, program), program, costs }
@@ -75,13 +86,14 @@ function buildGraph(architecture: Architecture, model: ModelFacts, catalog: Cata
   return graph.finish()
 }
 
-function storageCosts(graph: GraphData, { traits }: Backend, catalog: Catalog): Omit<StorageCosts, 'available'> {
-  const blockBytes = graph.caches.reduce((sum, layer) => sum + traits.cacheBlockBytes(layer), 0)
-  let weightBytes = 0
-  for (const { format, shape } of catalog.tensors.values()) {
-    const columns = shape.at(-1) ?? 1
-    weightBytes += rowBytes(format, columns) * shape.slice(0, -1).reduce((a, b) => a * b, 1)
-  }
+function storageCosts(
+  graph: GraphData,
+  { traits }: Backend,
+  catalog: Catalog,
+  kv: KvFormat,
+): Omit<StorageCosts, 'available'> {
+  const blockBytes = graph.caches.reduce((sum, layer) => sum + traits.cacheBlockBytes(layer, kv), 0)
+  const weightBytes = [...storedBytes(catalog).values()].reduce((a, b) => a + b, 0)
   return { blockBytes, blockSize: traits.blockSize, weightBytes }
 }
 

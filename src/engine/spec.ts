@@ -139,7 +139,11 @@ export interface EngineOptions {
   readonly backend?: 'auto' | 'cpu' | 'reference'
   /** auto: the format the weights are stored in, where the backend computes with it. */
   readonly dtype?: 'auto' | 'float32' | 'bfloat16' | 'float16'
+  /** How keys and values are kept; auto: float32 beside float32 weights, bfloat16 otherwise. */
+  readonly kvDtype?: 'auto' | 'float32' | 'bfloat16' | 'int8'
   readonly threads?: number
+  /** Processors to keep the compute threads on, one each; also how many threads there are, unless `threads` says so. */
+  readonly affinity?: readonly number[]
   /** Instruction set to force: generic, avx2, avx512. */
   readonly isa?: string
   readonly maxTotalTokens?: number

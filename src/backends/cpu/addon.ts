@@ -36,7 +36,8 @@ export interface Addon {
   info(): { readonly hash: number; readonly isas: readonly string[] }
   /** Also the nanoseconds that each instruction of a plan has taken, over all steps so far. */
   info(plan: PlanHandle): { readonly nanoseconds: readonly number[] }
-  open(threads: number, isa: string): DeviceHandle
+  /** `cpus`: processors to keep the threads on, one each, over and over. */
+  open(threads: number, isa: string, cpus?: readonly number[]): DeviceHandle
   close(device: DeviceHandle): void
   map(path: string): ArrayBuffer
   /** Zeroed memory; `close` detaches the buffer and frees it. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -184,4 +184,23 @@ test('an upload that does not fit its place or its parts is refused', async () =
     await refused({ format: 'q4_k' }, /whole blocks/)
     await refused({ weight: { ...weight, data: new Float32Array(128) } }, /wrong size|are 2 rows/)
   })
+})
+
+test('threads are kept on the processors named, which must be there', async () => {
+  assert.throws(() => openCpuBackend({ affinity: [1023] }), { code: 'option.invalid', message: /processor 1023/ })
+  if (process.platform !== 'linux') return
+  const status = readFileSync('/proc/self/status', 'utf8')
+  const usable = Number(/Cpus_allowed_list:\s*(\d+)/.exec(status)![1])
+  const backend = openCpuBackend({ affinity: [usable] })
+  try {
+    assert.equal(backend.traits.threads, 1)
+    await (await chain(backend, 16)).run()
+    const kept = readdirSync('/proc/self/task').filter((task) =>
+      new RegExp(`Cpus_allowed_list:\\s*${usable}\\n`).test(readFileSync(`/proc/self/task/${task}/status`, 'utf8')),
+    )
+    // On a machine of one processor all threads are.
+    assert.ok(kept.length >= 1)
+  } finally {
+    backend.close()
+  }
 })

@@ -26,6 +26,8 @@ export interface CpuOptions {
   readonly threads?: number
   /** Instruction set to force (generic, avx2, avx512); the best one here by default. */
   readonly isa?: string
+  /** Processors to keep the threads on, one each; also how many threads there are, unless that is said. */
+  readonly affinity?: readonly number[]
 }
 
 interface CpuArena extends Arena {
@@ -44,9 +46,10 @@ export function openCpuBackend(options: CpuOptions = {}): Backend {
   const addon = loadAddon()
   const { isas } = addon.info()
   const isa = options.isa ?? isas.at(-1)!
-  const threads = options.threads ?? Math.min(availableParallelism(), mostDefaultThreads)
+  const { affinity = [] } = options
+  const threads = options.threads ?? (affinity.length || Math.min(availableParallelism(), mostDefaultThreads))
   if (!isas.includes(isa)) fail('option.invalid', { name: 'isa', reason: `${isa} is not one of ${isas.join(', ')}` })
-  const device = guard('option.invalid', () => addon.open(threads, isa))
+  const device = guard('option.invalid', () => addon.open(threads, isa, affinity))
   return new CpuBackend(addon, device, { ...storagePolicy, name: 'cpu', detail: isa, threads })
 }
 
