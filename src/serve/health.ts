@@ -89,10 +89,10 @@ function within<T>(ms: number, promise: Promise<T>): Promise<T | undefined> {
 }
 
 /** `/health` and its other names tell whether the server is ready, as the reference server's does. */
-export function healthRoutes(app: FastifyInstance, health: Health): void {
+export function healthRoutes(app: FastifyInstance, health: Health, more: readonly string[] = []): void {
   const tell = (reply: FastifyReply, well: boolean): FastifyReply =>
     well ? reply.code(200).send() : sendJson(reply.code(unhealthy.status), JSON.stringify(unhealthy.body))
-  for (const path of ['/health', '/ping', '/', '/health/ready']) {
+  for (const path of new Set(['/health', '/ping', '/', '/health/ready', ...more])) {
     app.get(path, async (_request, reply) => tell(reply, await health.ready()))
   }
   app.get('/health/live', async (_request, reply) => tell(reply, await health.live()))

@@ -27,6 +27,9 @@ export interface ServeSettings {
   readonly apiKeys: readonly string[]
   /** Refuse request fields nobody knows, instead of naming them in a header and the log. */
   readonly strict: boolean
+  /** More paths for `POST /vertex` and `GET /health`, as Vertex AI names them to its containers. */
+  readonly vertexPredictRoute: string | null
+  readonly vertexHealthRoute: string | null
   /** Value of the `x-compute-type` header. */
   readonly computeType: string
   readonly hostname: string
@@ -62,6 +65,8 @@ export const settingsOf = (llm: LLM, options: ServeOptions): ServeSettings => ({
   corsAllowOrigin: [],
   apiKeys: [],
   strict: false,
+  vertexPredictRoute: null,
+  vertexHealthRoute: null,
   computeType: 'cpu',
   hostname: '0.0.0.0',
   port: 3000,

@@ -61,7 +61,8 @@ export function createServer(llm: LLM, options: ServeOptions = {}, sink?: LogSin
   answerUnknown(app, gate)
   drainOnClose(app)
   tellRetry(app, context.admission)
-  healthRoutes(app, new Health(llm, settings.healthDeadlineMs))
+  const { vertexHealthRoute } = settings
+  healthRoutes(app, new Health(llm, settings.healthDeadlineMs), vertexHealthRoute === null ? [] : [vertexHealthRoute])
   tgiRoutes(app, context)
   openaiRoutes(app, context)
   cloudRoutes(app, context)

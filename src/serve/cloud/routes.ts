@@ -23,8 +23,10 @@ export function cloudRoutes(app: FastifyInstance, context: Context): void {
   app.post('/invocations', { onRequest: requireJson }, async (request, reply) =>
     invoke(context, accept(settings, request, reply, readInvocation), request, reply),
   )
-  app.post('/vertex', { onRequest: requireJson }, async (request, reply) =>
-    sendJson(reply, await vertex(context, accept(settings, request, reply, readVertex), request, reply)),
-  )
+  for (const path of new Set(['/vertex', settings.vertexPredictRoute ?? '/vertex'])) {
+    app.post(path, { onRequest: requireJson }, async (request, reply) =>
+      sendJson(reply, await vertex(context, accept(settings, request, reply, readVertex), request, reply)),
+    )
+  }
   kserveRoutes(app, context)
 }
