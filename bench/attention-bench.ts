@@ -1,11 +1,12 @@
 import type { Backend } from '#dist/backends/contract.js'
 import { blocksPerSequence } from '#dist/ops/domain.js'
+import type { KvFormat } from '#dist/tensor/kv-format.js'
 import type { Measurement } from './linear-bench.ts'
 import { type Building, input, inTurn, openProgram, type Runnable, walkedBytes } from './program.ts'
 import type { ModelShape } from './shapes.ts'
 
 /** Layers in a program, at most. */
-const mostLayers = 160
+const mostLayers = 64
 const chunk = 512
 
 /** Tokens `[context - rows, context)` of each of `sequences` sequences. */
@@ -19,6 +20,7 @@ interface Step {
 export async function benchAttention(
   open: () => Backend,
   model: ModelShape,
+  format: KvFormat,
   contexts: readonly number[],
   sequences: readonly number[],
   rounds: number,
@@ -32,7 +34,7 @@ export async function benchAttention(
       ]
       const backend = open()
       try {
-        measured.push(...(await benchSteps(backend, model, steps, rounds)))
+        measured.push(...(await benchSteps(backend, model, format, steps, rounds)))
       } finally {
         backend.close()
       }
@@ -44,6 +46,7 @@ export async function benchAttention(
 async function benchSteps(
   backend: Backend,
   model: ModelShape,
+  format: KvFormat,
   steps: readonly Step[],
   rounds: number,
 ): Promise<Measurement[]> {
@@ -51,16 +54,14 @@ async function benchSteps(
   const { heads, kvHeads, headDim } = model
   const { blockSize } = backend.traits
   const blocks = sequences * Math.ceil(context / blockSize)
-  const layerBytes = blocks * backend.traits.cacheBlockBytes({ kvHeads, headDim })
+  const layerBytes = blocks * backend.traits.cacheBlockBytes({ kvHeads, headDim }, format)
   const layers = Math.min(mostLayers, Math.ceil(walkedBytes / layerBytes))
   const limits = { tokens: Math.max(chunk, sequences), sequences, context, blocks }
-  const fill = await openProgram(backend, limits, (b) => buildLayers(b, model, layers, limits.tokens, false))
-  const decode = await openProgram(
-    backend,
-    limits,
-    (b) => buildLayers(b, model, layers, limits.tokens, true),
-    fill.cache,
-  )
+  const fill = await openProgram(backend, limits, (b) => buildLayers(b, model, layers, limits.tokens, false), {
+    format,
+  })
+  const shared = { format, arena: fill.cache }
+  const decode = await openProgram(backend, limits, (b) => buildLayers(b, model, layers, limits.tokens, true), shared)
   for (let end = chunk; end - chunk < context; end += chunk) {
     for (let s = 0; s < sequences; s++)
       await runStep(fill, { sequences: 1, context: Math.min(end, context), rows: chunk }, s)
@@ -74,7 +75,7 @@ async function benchSteps(
     return {
       model: model.name,
       op: `attention ${step.rows === 1 ? 'decode' : 'chunk'} at ${context}`,
-      format: 'kv',
+      format: `kv ${format}`,
       rows: step.sequences * step.rows,
       seconds: seconds[i]! / layers,
       bytes: layerBytes,

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os'
 import type { Backend } from '#dist/backends/contract.js'
 import { openCpuBackend } from '#dist/backends/cpu/backend.js'
+import type { KvFormat } from '#dist/tensor/kv-format.js'
 import { benchAttention } from './attention-bench.ts'
 import { benchLinears, type Measurement, multipliedFormats } from './linear-bench.ts'
 import { numbers, readOptions, words } from './options.ts'
@@ -10,7 +11,7 @@ import { benchSampling } from './sampling-bench.ts'
 import { modelShapes } from './shapes.ts'
 import { percent, printTable, short } from './table.ts'
 
-const names = ['models', 'formats', 'rows', 'parts', 'contexts', 'sequences', 'vocabularies'] as const
+const names = ['models', 'formats', 'rows', 'parts', 'contexts', 'sequences', 'vocabularies', 'kv'] as const
 const given = readOptions(...names, 'rounds', 'threads', 'isa')
 const threads = Number(given.threads ?? availableParallelism())
 const rounds = Number(given.rounds ?? 7)
@@ -18,11 +19,13 @@ const rows = numbers(given.rows ?? '1,8,32,512')
 const parts = words(given.parts ?? 'linear,attention,rows,sampling')
 const models = modelShapes.filter((m) => !given.models || words(given.models).includes(m.name))
 
+const kvFormats = (given.kv ? words(given.kv) : ['f32', 'bf16', 'int8']) as KvFormat[]
+
 const open = (): Backend => openCpuBackend({ threads, ...(given.isa ? { isa: given.isa } : {}) })
 
 /** Arithmetic that a weight format is held against: the quantized ones against BF16, as a dequantizing kernel would be. */
 const peakOf = (format: string, roof: Roof): number =>
-  (format === 'f32' || format === 'kv' || roof.bf16.best === 0 ? roof.float32 : roof.bf16).best
+  (format === 'f32' || format.startsWith('kv') || roof.bf16.best === 0 ? roof.float32 : roof.bf16).best
 
 /** Share of the limit: the time that reading the bytes or doing the arithmetic takes at least, over the time taken. */
 function shareOfLimit(m: Measurement, roof: Roof): number {
@@ -65,7 +68,8 @@ async function measure(): Promise<Measurement[]> {
   const all: Measurement[] = []
   const note = (more: readonly Measurement[]) => {
     all.push(...more)
-    process.stderr.write('.')
+    // Shown as they come, too: a long run that is stopped has told what it knew.
+    for (const m of more) process.stderr.write(`${line(m, roof).join('  ')}\n`)
   }
   for (const model of models) {
     if (parts.includes('linear')) {
@@ -76,14 +80,15 @@ async function measure(): Promise<Measurement[]> {
       }
     }
     const [contexts, sequences] = [numbers(given.contexts ?? '512,4096'), numbers(given.sequences ?? '1,8')]
-    if (parts.includes('attention')) note(await benchAttention(open, model, contexts, sequences, rounds))
+    if (parts.includes('attention')) {
+      for (const format of kvFormats) note(await benchAttention(open, model, format, contexts, sequences, rounds))
+    }
     if (parts.includes('rows')) note(await benchRows(open, model, rows, rounds))
   }
   if (parts.includes('sampling')) {
     const vocabularies = numbers(given.vocabularies ?? '49152,151936')
     for (const v of vocabularies) note(await benchSampling(open, v, [1, 8, 32], rounds))
   }
-  process.stderr.write('\n')
   return all
 }
 

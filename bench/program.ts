@@ -10,6 +10,7 @@ import type { Program } from '#dist/graph/program.js'
 import type { Limits } from '#dist/ops/domain.js'
 import type { Frame } from '#dist/ops/frame.js'
 import { type FormatName, rowBytes } from '#dist/tensor/format.js'
+import type { KvFormat } from '#dist/tensor/kv-format.js'
 import type { StoredTensor } from '#dist/weights/catalog.js'
 
 /** Bytes a program should walk through, so that what it reads comes from memory and not from a cache. */
@@ -68,22 +69,30 @@ const smallest: Omit<Limits, 'blockSize'> = {
   masks: 0,
 }
 
-/** Builds, plans, uploads and compiles; `cache` makes it share the KV of another program with the same layers. */
+/** How keys and values are kept, and an arena of another program with the same layers to share. */
+interface Cache {
+  readonly format?: KvFormat
+  readonly arena?: Arena
+}
+
+/** Builds, plans, uploads and compiles. */
 export async function openProgram(
   backend: Backend,
   limits: Partial<Omit<Limits, 'blockSize'>>,
   build: (b: Building) => void,
-  cache?: Arena,
+  cache: Cache = {},
 ): Promise<Runnable> {
   const tensors = new Tensors()
   const g = new Graph((name) => tensors.stored.get(name)?.shape)
   build({ g, tensors })
   const all: Limits = { ...smallest, ...limits, blockSize: backend.traits.blockSize }
-  const program = planProgram(g.finish(), all, backend.traits, (name) => tensors.stored.get(name)!.format)
+  const formatOf = (name: string) => tensors.stored.get(name)!.format
+  const kv = cache.format && { kv: cache.format }
+  const program = planProgram(g.finish(), all, backend.traits, formatOf, { ...kv })
   const arenas: Arenas = {
     weights: backend.reserve('weights', program.arenas.weights),
     activations: backend.reserve('activations', program.arenas.activations),
-    cache: cache ?? backend.reserve('cache', program.arenas.cache),
+    cache: cache.arena ?? backend.reserve('cache', program.arenas.cache),
   }
   for (const placed of program.weights) {
     await backend.upload(
