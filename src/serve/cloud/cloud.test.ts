@@ -86,6 +86,19 @@ test('the adapters refuse in their own words', async () => {
   }
 })
 
+test('Vertex AI may name paths of its own', async () => {
+  const named = await LiveServer.start({ vertexPredictRoute: '/v1/predict', vertexHealthRoute: '/v1/health' })
+  const instances = [{ inputs: 'a', parameters: { max_new_tokens: 1 } }]
+  for (const path of ['/v1/predict', '/vertex']) {
+    assert.equal(await named.text(path, { instances }), '{"predictions":["w1"]}')
+  }
+  assert.notEqual((await fetch(named.url('/v1/health'))).status, 404)
+  await named.close()
+  const same = await LiveServer.start({ vertexPredictRoute: '/vertex', vertexHealthRoute: '/health' })
+  assert.equal(await same.text('/vertex', { instances }), '{"predictions":["w1"]}')
+  await same.close()
+})
+
 test('the KServe routes tell the server and the model under any name', async () => {
   const extensions = ['health', 'models', 'metrics']
   assert.deepEqual(await get('/v2'), { name: 'text-generation-inference', version: '1.2.3', extensions })
