@@ -1,5 +1,6 @@
 """Builders that turn the tables into exchanges: lists of (user, assistant) turns."""
 
+import copy
 import random
 
 import corpus
@@ -14,6 +15,9 @@ class Maker:
         self.lists = corpus.load_blocks("lists.txt")
         self.yesno = corpus.load_blocks("yesno.txt")
         self.tables = corpus.load_tables()
+        self.qa = corpus.load_blocks("qa.txt")
+        scale = {"topics_ml": 2.5, "topics_computing": 1.4}
+        self.weights = [scale.get(t.group, 1.0) * (3 if t.x == "deep learning" else 1) for t in self.topics]
         self.grammar = corpus.load_grammar("grammar.txt")
 
     # --- topics -----------------------------------------------------------
@@ -26,6 +30,31 @@ class Maker:
                 used.add(out[-1])
         return " ".join(out)
 
+    def pick_topic(self):
+        return self.rng.choices(self.topics, self.weights)[0]
+
+    def fill(self, t, kind):
+        phrase = self.rng.choice(self.q[kind])
+        if self.rng.random() < 0.15:
+            t = copy.copy(t)
+            t.x, t.xs = corpus.title(t.x), corpus.title(t.xs)
+        return t.fill(phrase)
+
+    def compare_turn(self):
+        a = self.pick_topic()
+        b = self.rng.choice([t for t in self.topics if t.group == a.group and t is not a])
+        ask = a.fill(self.rng.choice(self.q["compare"])).replace("{ys}", b.xs).replace("{y}", b.x)
+        return ask, self.rng.choice(a.lines["d"]) + " " + self.rng.choice(b.lines["d"])
+
+    def useful_turn(self):
+        t = self.rng.choice([t for t in self.topics if t.lines["u"]])
+        return self.fill(t, "useful"), "Yes. " + self.rng.choice(t.lines["u"])
+
+    def long_turn(self):
+        t = self.pick_topic()
+        rest = [s for k in "ufe" for s in t.lines[k]]
+        return self.fill(t, "long"), " ".join([self.rng.choice(t.lines["d"])] + rest[:4])
+
     def body_kinds(self, t):
         extra = [k for k in "ufe" if t.lines[k]]
         r = self.rng.random()
@@ -37,7 +66,7 @@ class Maker:
 
     def topic_turns(self, follow=0.35, opening=None):
         rng = self.rng
-        t = rng.choice(self.topics)
+        t = self.pick_topic()
         used, kind = set(), opening
         if kind is None:
             choices = ["what"] * 6 + ["short"]
@@ -45,7 +74,7 @@ class Maker:
             choices += ["example"] if t.lines["e"] else []
             choices += ["fact"] * 2 if t.lines["f"] else []
             kind = rng.choice(choices)
-        ask = t.fill(rng.choice(self.q[kind]))
+        ask = self.fill(t, kind)
         kinds = {"short": "d", "why": "u", "example": "e", "fact": "f"}.get(kind) or self.body_kinds(t)
         if kind == "why" and rng.random() < 0.3 and t.lines["e"]:
             kinds = "ue"
@@ -64,22 +93,22 @@ class Maker:
 
     def topic_raw(self):
         rng = self.rng
-        t = rng.choice(self.topics)
+        t = self.pick_topic()
         r = rng.random()
         if r < 0.72:
             kind = rng.choice(["what"] * 7 + ["short"])
-            kinds = self.body_kinds(t) if rng.random() < 0.4 else "d" + "".join(k for k in "ufe" if t.lines[k])[:1]
+            kinds = "d" if kind == "short" else self.body_kinds(t) if rng.random() < 0.4 else "d" + "".join(k for k in "ufe" if t.lines[k])[:1]
         elif r < 0.86 and t.lines["u"]:
             kind, kinds = "why", "u"
         elif t.lines["f"]:
             kind, kinds = "fact", "f"
         else:
             kind, kinds = "what", "de"
-        return t.fill(rng.choice(self.q[kind])), self.topic_answer(t, set(), kinds)
+        return self.fill(t, kind), self.topic_answer(t, set(), kinds)
 
     def topic_text(self):
         """Plain text that starts with the definition itself."""
-        t = self.rng.choice(self.topics)
+        t = self.pick_topic()
         return self.topic_answer(t, set(), "d" + "".join(k for k in "ufe" if t.lines[k])[: self.rng.randrange(1, 3)])
 
     # --- tables, blocks ---------------------------------------------------
@@ -89,6 +118,9 @@ class Maker:
         return self.rng.choice(rows), rows, self.rng.choice(asks)
 
     def fill_row(self, text, row, rows):
+        if "animal" in row:
+            text = text.replace("{animals}", corpus.plural(row["animal"]))
+            text = text.replace("{group}s", corpus.plural(row["group"]))
         if "{other_" in text:
             for key, value in row.items():
                 if "{other_" + key + "}" in text:
@@ -110,14 +142,16 @@ class Maker:
                 return self.fill_row(self.rng.choice(ask["R"]), row, rows)
 
     def block_turn(self, blocks):
-        q, a = self.rng.choice(blocks)
+        weights = [2.5 if any("Loquent" in s for s in b[1]) else 1 for b in blocks]
+        q, a = self.rng.choices(blocks, weights)[0]
         return self.rng.choice(q), self.rng.choice(a)
 
     # --- names, sums, stories ---------------------------------------------
     def name_turns(self):
         rng, g = self.rng, self.grammar
-        name = rng.choice(g["person"])
-        b = {"person": name}
+        made = rng.random() < 0.35
+        name = corpus.expand(g, "{^made*}" if made else "{person*}", rng, {})
+        b = {"person": name, "made_name": name}
         turns = [tuple(corpus.expand(g, part, rng, b) for part in rng.choice(g["name_intro"]).split(" => "))]
         if rng.random() < 0.3:
             turns.append(self.filler_turn())
@@ -137,7 +171,7 @@ class Maker:
         rng = self.rng
         r = rng.random()
         if r < 0.40:
-            top = rng.choice([10, 10, 20, 50])
+            top = rng.choice([10, 10, 10, 20, 50])
             a, b = rng.randrange(top + 1), rng.randrange(top + 1)
             c, op, word = a + b, "+", "plus"
         elif r < 0.65:
@@ -172,6 +206,9 @@ class Maker:
         b = {}
         pair = self.rng.choice(self.grammar[rule]).split(" => ")
         return tuple(corpus.expand(self.grammar, part, self.rng, b) for part in pair)
+
+    def begin_text(self):
+        return corpus.capital(corpus.expand(self.grammar, self.rng.choice(self.grammar["raw_begin"]), self.rng, {}))
 
     def story_text(self):
         return corpus.expand(self.grammar, self.rng.choice(self.grammar["story"]), self.rng, {})

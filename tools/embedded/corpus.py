@@ -17,7 +17,8 @@ def lines_of(name):
 class Topic:
     """One subject with definitions (d), uses (u), examples (e) and facts (f)."""
 
-    def __init__(self, header):
+    def __init__(self, header, group):
+        self.group = group
         names = [part.strip() for part in header.split(";")]
         self.x = names[0]
         self.xs = names[-1]
@@ -39,11 +40,11 @@ def load_topics():
     for path in sorted(TEXT.glob("topics_*.txt")):
         for line in lines_of(path.name):
             if line.startswith("# "):
-                topics.append(Topic(line[2:]))
+                topics.append(Topic(line[2:], path.stem))
             else:
                 topics[-1].lines[line[0]].append(line[2:].strip())
     for t in topics:
-        assert t.lines["d"] and (t.lines["u"] or t.lines["f"]), t.x
+        assert t.lines["d"] and any(t.lines[k] for k in "ufe"), t.x
     return topics
 
 
@@ -104,14 +105,16 @@ def expand(rules, text, rng, bound):
     """Fills {slots}; a slot met before keeps its value, {slot*} is drawn anew."""
 
     def one(match):
-        key = match.group(1)
+        key = match.group(2)
+        if match.group(1):
+            return capital(expand(rules, "{" + key + "}", rng, bound))
         if key.endswith("*"):
             return expand(rules, rng.choice(rules[key[:-1]]), rng, bound)
         if key not in bound:
             bound[key] = expand(rules, rng.choice(rules[re.sub(r"\d$", "", key)]), rng, bound)
         return bound[key]
 
-    return fix_articles(re.sub(r"\{([a-z_]+\d?\*?)\}", one, text).replace("\\n", "\n"))
+    return fix_articles(re.sub(r"\{(\^?)([a-z_]+\d?\*?)\}", one, text).replace("\\n", "\n"))
 
 
 def fix_articles(text):
@@ -130,6 +133,23 @@ def bucket(text, size):
     return int.from_bytes(hashlib.sha256(norm(text).encode()).digest()[:4], "big") % size
 
 
+ASKING = set("what why how who when where which can do does is are will should would could may".split())
+TELLING = set("tell explain give write name list say describe define recommend translate i my it you".split())
+SMALL = set("a an the of in and to".split())
+
+
+def title(text):
+    return " ".join(w if w in SMALL else capital(w) for w in text.split(" "))
+
+
+def plural(noun):
+    special = {"mouse": "mice", "wolf": "wolves", "sheep": "sheep", "deer": "deer", "salmon": "salmon",
+               "butterfly": "butterflies", "goose": "geese", "fish": "fish"}
+    if noun in special:
+        return special[noun]
+    return noun + ("es" if noun.endswith(("s", "x", "ch", "sh")) else "s")
+
+
 def noisy(text, rng: random.Random):
     """How people type: missing capitals, missing marks, greetings, now and then a typo."""
     r = rng.random()
@@ -141,6 +161,9 @@ def noisy(text, rng: random.Random):
         text = text.upper()
     else:
         text = capital(text)
+    first = text.split(" ")[0].lower()
+    if text[-1].isalpha() and rng.random() < 0.6:
+        text += "?" if first in ASKING else "." if first in TELLING else ""
     r = rng.random()
     if r < 0.12:
         text = text.rstrip("?.!")

@@ -47,12 +47,14 @@ def encode_doc(tok, doc, rng):
         weight.extend([w] * len(part))
 
     if doc["kind"] == "raw":
-        if doc["prompt"] and rng.random() < 0.8:
+        # A prompt ends where the user stops typing, so the break after it is a token of its own;
+        # the other form is for prompts that already end with the break.
+        sep = doc["sep"]
+        if doc["prompt"] and (sep == " " or sep == "\n\n" and rng.random() < 0.8):
             add(doc["prompt"], 0.1)
-            add("\n\n", 1.0)
-            add(doc["text"], 1.0)
+            add(sep + doc["text"], 1.0)
         elif doc["prompt"]:
-            add(doc["prompt"] + "\n\n", 0.1)
+            add(doc["prompt"] + sep, 0.1)
             add(doc["text"], 1.0)
         else:
             add(doc["text"], 1.0)
@@ -116,7 +118,7 @@ def main():
     else:
         texts = []
         for d in train[:30000]:
-            texts += [d["prompt"] + "\n\n" + d["text"]] if d["kind"] == "raw" else [m["content"] for m in d["messages"]]
+            texts += [d["prompt"], d["sep"] + d["text"]] if d["kind"] == "raw" else [m["content"] for m in d["messages"]]
         tok = train_tokenizer(texts + ["system\n", "user\n", "assistant\n"] * 50, a.vocab)
         tok.save(str(path))
     rng = random.Random(3)

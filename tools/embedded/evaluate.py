@@ -13,6 +13,7 @@ import torch
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+import corpus
 from encode import encode_doc
 
 HERE = pathlib.Path(__file__).parent
@@ -38,6 +39,36 @@ def held_loss(model, tok, path, limit):
     return total / count, count
 
 
+@torch.no_grad()
+def long_loss(model, tok, path, length=1024, rows=24):
+    """Loss on answers by position when held-out conversations follow each other as one long chat."""
+    rng = random.Random(6)
+    docs = [json.loads(x) for x in path.read_text(encoding="utf-8").splitlines()]
+    chats = [encode_doc(tok, d, rng) for d in docs if d["kind"] == "chat" and d["messages"][0]["role"] == "user"]
+    parts = [[0.0, 0] for _ in range(4)]
+    for _ in range(rows):
+        ids, w = [chats[0][0][0]], [0.0]
+        while len(ids) < length:
+            more = rng.choice(chats)
+            ids, w = ids + more[0][1:], w + more[1][1:]
+        x = torch.tensor([ids[:length]])
+        each = torch.nn.functional.cross_entropy(model(x).logits[0, :-1], x[0, 1:], reduction="none")
+        for at in range(length - 1):
+            if w[at + 1] == 1:
+                part = parts[at * 4 // length]
+                part[0], part[1] = part[0] + each[at].item(), part[1] + 1
+    return [round(total / max(count, 1), 4) for total, count in parts]
+
+
+def seen_questions(path):
+    seen = set()
+    for line in path.read_text(encoding="utf-8").splitlines():
+        doc = json.loads(line)
+        texts = [m["content"] for m in doc.get("messages", []) if m["role"] == "user"] + [doc.get("prompt", "")]
+        seen.update(corpus.norm(t) for t in texts)
+    return seen
+
+
 def prompt_ids(tok, item):
     if "messages" in item:
         text = tok.apply_chat_template(item["messages"], tokenize=False, add_generation_prompt=True)
@@ -58,7 +89,7 @@ def shown(text):
     return text.replace("\n", "⏎")
 
 
-def write_samples(model, tok, prompts, path):
+def write_samples(model, tok, prompts, path, seen):
     lines = []
     torch.manual_seed(1)
     for kind, temperature, title in (("greedy", 0.0, "Greedy"), ("sampled", 0.7, "Temperature 0.7")):
@@ -70,7 +101,9 @@ def write_samples(model, tok, prompts, path):
                 asked = " / ".join(f"{m['role']}: {m['content']}" for m in item["messages"])
             else:
                 asked = "raw: " + item["inputs"]
-            lines.append(f"- `{shown(asked)}`<br>\n  `{shown(text)}`")
+            last = item["messages"][-1]["content"] if "messages" in item else item["inputs"]
+            mark = "" if corpus.norm(last) in seen else " *(new)*"
+            lines.append(f"- `{shown(asked)}`{mark}<br>\n  `{shown(text)}`")
         lines.append("")
     path.write_text("\n".join(lines), encoding="utf-8")
 
@@ -91,8 +124,11 @@ def main():
         for name in ("held", "held_phrasing"):
             loss, count = held_loss(model, fast, pathlib.Path(a.work) / f"{name}.jsonl", a.held)
             print(f"{name}: {loss:.4f} nats per token, perplexity {math.exp(loss):.3f}, {count} tokens")
+        print("held, as long chats, by quarter of 1024 positions:",
+              long_loss(model, fast, pathlib.Path(a.work) / "held.jsonl"))
     if a.samples:
-        write_samples(model, tok, prompts, pathlib.Path(a.samples))
+        seen = seen_questions(pathlib.Path(a.work) / "train.jsonl")
+        write_samples(model, tok, prompts, pathlib.Path(a.samples), seen)
     if a.golden:
         rows = []
         for item in prompts["golden"]:

@@ -39,7 +39,7 @@ def main():
         "intermediate_size": shape["ffn"], "num_hidden_layers": shape["layers"],
         "num_attention_heads": shape["heads"], "num_key_value_heads": shape["kv_heads"],
         "head_dim": shape["hidden"] // shape["heads"], "hidden_act": "silu",
-        "max_position_embeddings": 1024, "rms_norm_eps": shape["eps"], "rope_theta": shape["theta"],
+        "max_position_embeddings": 512, "rms_norm_eps": shape["eps"], "rope_theta": shape["theta"],
         "rope_scaling": None, "attention_bias": False, "attention_dropout": 0.0, "mlp_bias": False,
         "tie_word_embeddings": True, "initializer_range": 0.02, "pretraining_tp": 1, "use_cache": True,
         "bos_token_id": BOS, "eos_token_id": EOS, "pad_token_id": EOS, "torch_dtype": "bfloat16",
@@ -48,7 +48,7 @@ def main():
         "bos_token_id": BOS, "eos_token_id": [EOS, IM_END], "pad_token_id": EOS,
     })
     write("tokenizer_config.json", {
-        "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 1024,
+        "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 512,
         "bos_token": SPECIAL[BOS], "eos_token": SPECIAL[EOS], "pad_token": SPECIAL[EOS],
         "add_bos_token": True, "add_eos_token": False, "clean_up_tokenization_spaces": False,
         "added_tokens_decoder": {str(i): {"content": t, "lstrip": False, "normalized": False,

@@ -1,6 +1,7 @@
 """Trains the network on the packed rows and keeps float32 weights.
 
 usage: train.py WORK_DIR [--steps N] [--max-minutes M] [--lr R] [--tokens-per-step N] [--seed S]
+                [--init WEIGHTS]
 The learning rate follows the larger of step/steps and elapsed/max-minutes, so that a slow machine
 still ends with a full decay; with max-minutes 0 only the steps count and the run is repeatable.
 """
@@ -73,6 +74,7 @@ def main():
     p.add_argument("--lr", type=float, default=2.5e-3)
     p.add_argument("--tokens-per-step", type=int, default=4096)
     p.add_argument("--seed", type=int, default=11)
+    p.add_argument("--init", help="weights.pt of an earlier stage")
     for field in dataclasses.fields(Shape):
         if field.type is int:
             p.add_argument(f"--{field.name.replace('_', '-')}", type=int, default=field.default)
@@ -82,6 +84,8 @@ def main():
     work = pathlib.Path(a.work)
     shape = Shape(**{f.name: getattr(a, f.name) for f in dataclasses.fields(Shape) if f.type is int})
     model = Llama(shape)
+    if a.init:
+        model.load_state_dict(torch.load(a.init))
     arrays = np.load(work / "packed.npz")
     train, held = Rows(arrays, "train"), Rows(arrays, "held")
     phrasing = Rows(arrays, "held_phrasing")
