@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -230,7 +231,7 @@ test('an engine that hangs is replaced', { skip: process.platform === 'win32' &&
       assert.deepEqual(bytesOf([answer]), bytesOf([before[3]]))
       assert.match(notices[1], /died \(it hung\)/)
     },
-    { hangMs: 400 },
+    { hangMs: 1200 },
   )
 })
 
@@ -311,6 +312,15 @@ test('a process that is killed takes its engine along, whatever that is doing', 
     await gone([pid])
   }
 })
+
+test('the engine process inherits nothing', { skip: process.platform !== 'linux' && 'no /proc' }, () =>
+  withHost(async (_, { pids }) => {
+    const listOf = (file: string) => readFileSync(`/proc/${pids[0]}/${file}`, 'utf8').split('\0').slice(0, -1)
+    const names = listOf('environ').map((entry) => entry.split('=')[0])
+    assert.deepEqual(names.sort(), ['NODE_CHANNEL_FD', 'NODE_CHANNEL_SERIALIZATION_MODE'])
+    assert.equal(listOf('cmdline').length, 2, 'the module and nothing of ours')
+  }),
+)
 
 test('the engine process leaves signals to its parent', { skip: process.platform === 'win32' && 'no signals' }, () =>
   withHost(async (host, { pids }) => {
