@@ -8,10 +8,10 @@ const seeds = 400
 
 test(`${seeds} simulated runs conserve blocks, starve nobody, and give each request what it gets alone`, async () => {
   const { preemptions, reused, redone, ended, failed } = await simulateAll(0, seeds)
-  assert(preemptions > seeds / 2, `${preemptions} preemptions: the arenas are not tight enough to test anything`)
+  assert(preemptions > seeds / 4, `${preemptions} preemptions: the arenas are not tight enough to test anything`)
   assert(reused > 5 * seeds, `${reused} tokens reused: the prompts are not alike enough`)
   assert(redone > seeds && failed > seeds / 4, `${redone} steps redone, ${failed} requests failed`)
-  assert(ended > 5 * seeds)
+  assert(ended > 4 * seeds, `${ended} requests came to their end`)
 })
 
 test('the model of the simulation tells sequences apart', () => {

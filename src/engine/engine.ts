@@ -1,7 +1,6 @@
 import { performance } from 'node:perf_hooks'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type ErrorData, errorData, fail, LoquentError } from '../base/errors.ts'
-import { Pace } from './pace.ts'
 import { redo } from './redo.ts'
 import type { Runner } from './runner.ts'
 import type { Scheduler } from './scheduler.ts'
@@ -43,7 +42,6 @@ export class Engine {
   readonly #emit: EmitEvents
   readonly #clocks = new Map<number, Clock>()
   readonly #tally = new Tally()
-  readonly #pace: Pace
   /** What the last step gave, not yet told. */
   #untold: RequestEvent[] = []
   /** Requests in the step that runs, and when those of them that were aborted since had been. */
@@ -52,12 +50,11 @@ export class Engine {
   #loop: Promise<void> | undefined
   #closing = false
 
-  constructor(facts: EngineFacts, runner: Runner, scheduler: Scheduler, emit: EmitEvents, pace = new Pace()) {
+  constructor(facts: EngineFacts, runner: Runner, scheduler: Scheduler, emit: EmitEvents) {
     this.facts = facts
     this.#runner = runner
     this.#scheduler = scheduler
     this.#emit = emit
-    this.#pace = pace
   }
 
   /** Takes a request, under an id of the caller's that no other living one has. A refusal is an event too. */
@@ -106,7 +103,7 @@ export class Engine {
   async #run(): Promise<void> {
     // A turn of the event loop: requests that came together start together.
     await nextTurn()
-    for (let step = this.#scheduler.next(this.#pace); step; step = this.#scheduler.next(this.#pace)) {
+    for (let step = this.#scheduler.next(); step; step = this.#scheduler.next()) {
       this.#start(step)
       const running = this.#attempt(step)
       this.#tell()
@@ -146,13 +143,7 @@ export class Engine {
     await nextTurn()
     const outcome = await running
     this.#tally.ran(began, ended)
-    if ('sampled' in outcome) this.#observe(step, ended - began)
     return outcome
-  }
-
-  #observe({ slices, tokens }: Step, milliseconds: number): void {
-    const single = slices.filter((slice) => slice.count === 1).length
-    this.#pace.observe(single, tokens - single, milliseconds)
   }
 
   #redo(step: Step, error: unknown): Promise<void> {

@@ -6,7 +6,7 @@ import type { Catalog } from '../weights/catalog.ts'
 import { type Checkpoint, openCheckpoint } from '../weights/open.ts'
 import { type EmitEvents, Engine } from './engine.ts'
 import { checkMemory, memoryPlan } from './memory-plan.ts'
-import { Pace } from './pace.ts'
+import { paceOf } from './pace.ts'
 import { backendOptions, prepare } from './prepare.ts'
 import { createRunner } from './runner.ts'
 import { createScheduler } from './scheduler.ts'
@@ -33,9 +33,9 @@ export async function loadEngine(
       report({ stage: 'ready', fraction: 1 })
       const { program } = plan
       const runner = createRunner(backend, plan, createFrame(program.limits))
-      const scheduler = createScheduler(program.limits, ropeThreshold(program))
-      const pace = new Pace(options.prefillStretch || undefined)
-      return new Engine({ ...facts, ...(notice ? { notice } : {}) }, runner, scheduler, emit, pace)
+      const pace = paceOf(program, options.prefillStretch || undefined)
+      const scheduler = createScheduler(program.limits, { ropeThreshold: ropeThreshold(program), pace })
+      return new Engine({ ...facts, ...(notice ? { notice } : {}) }, runner, scheduler, emit)
     } finally {
       // The arenas hold copies; nothing reads the files any more.
       checkpoint.close()

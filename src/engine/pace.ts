@@ -1,70 +1,64 @@
+import type { Instruction, Program } from '../graph/program.ts'
+import { opShape } from '../ops/table.ts'
+import type { Sequence } from './sequence.ts'
+
 /**
  * How much longer a step may take because prompts are computed in it, compared with the same step without them, unless
  * asked for more or less.
  */
 export const defaultStretch = 2.5
-/** Prompt tokens that every step may have, however long they take. */
+/** Tokens that a prompt may have in every step, however long they take. */
 export const leastChunk = 2
-/** Prompt tokens of a step while nothing is known of the machine, at the default stretch. */
-export const firstChunk = 16
-/** After so many steps with prompts beside others one goes without: a machine may have become slower, or faster. */
-export const probeEvery = 16
-/** Weight of the newest step in what is remembered, and how far off it may be: machines have hiccups. */
-const newest = 0.25
-const mostChange = 2
+/** What a step takes whatever is in it: as long as so many tokens. */
+export const fixedTokens = 3
+/** Operations of a product in the time of one operation of attention, and in that of reading a byte of the KV cache. */
+const attentionCost = 2.5
+const readCost = 25
 
 /**
- * How many prompt tokens fit into a step that others wait for. Two things are learned from the steps: what one without
- * prompts takes, and what each prompt token adds (more in a long prompt than in a short one, as all that came before is
- * read again). Where more sequences wait for their first token than for their next one, the step may have as many times
- * more prompt tokens as there are more of them: nobody's wait counts more than another's.
+ * What steps cost, in tokens: the unit is one token of a prompt at its beginning. A later one takes longer, as it
+ * attends to all before it, and whatever number of them a step has, all that came before is read again.
  */
-export class Pace {
-  readonly #stretch: number
-  /** A step without prompts: sequences and milliseconds. */
-  #plain: { readonly sequences: number; readonly milliseconds: number } | undefined
-  /** Steps with prompts beside others since the last one without. */
-  #mixed = 0
-  /** Milliseconds that a prompt token adds. */
-  #added: number | undefined
+export interface Pace {
+  /** What the sequences that lack only one token take of a step, and the step itself. */
+  plain(sequences: readonly Sequence[]): number
+  /** What the prompts may take of it beside them. */
+  allowance(plain: number): number
+  /** Tokens of a prompt that `units` pay for, after `context` tokens; at least 0. */
+  affordable(context: number, units: number): number
+  cost(context: number, count: number): number
+}
 
-  constructor(stretch = defaultStretch) {
-    this.#stretch = stretch
-  }
+/** Prompts get all that there is. */
+export const unbounded: Pace = {
+  plain: () => 0,
+  allowance: () => Number.POSITIVE_INFINITY,
+  affordable: () => Number.POSITIVE_INFINITY,
+  cost: () => 0,
+}
 
-  /** A step of `decoding` sequences and `chunk` prompt tokens has taken `milliseconds`. */
-  observe(decoding: number, chunk: number, milliseconds: number): void {
-    this.#mixed = chunk === 0 || decoding === 0 ? 0 : this.#mixed + 1
-    if (chunk === 0) {
-      const { sequences, milliseconds: before } = this.#plain ?? { sequences: decoding, milliseconds }
-      this.#plain = { sequences: mix(sequences, decoding), milliseconds: mix(before, within(milliseconds, before)) }
-    } else {
-      const added = Math.max(0, milliseconds - this.#plainTime(decoding)) / chunk
-      this.#added = this.#added === undefined ? added : mix(this.#added, within(added, this.#added))
-    }
-  }
-
-  /** Most prompt tokens beside `decoding` sequences, when `prompts` sequences lack more than one token, or wait. */
-  chunk(decoding: number, prompts: number): number {
-    if (this.#mixed >= probeEvery && decoding > 0) return 0
-    const pressure = Math.max(1, prompts / decoding)
-    return Math.max(leastChunk, Math.floor(this.#allowed(decoding) * pressure))
-  }
-
-  #allowed(decoding: number): number {
-    const more = this.#stretch - 1
-    if (!this.#plain || !this.#added) return (firstChunk * more) / (defaultStretch - 1)
-    return (more * this.#plainTime(decoding)) / this.#added
-  }
-
-  /** A step of a few sequences more takes a little longer: something between as long and as many times as long. */
-  #plainTime(decoding: number): number {
-    if (!this.#plain) return 0
-    return this.#plain.milliseconds * Math.sqrt(decoding / this.#plain.sequences)
+/**
+ * The pace of a program, known from its operations alone: no clock is asked, so that a busy machine, which slows down all
+ * steps alike, changes nothing. The constants were measured on a CPU; see docs/engine.md.
+ */
+export function paceOf(program: Program, stretch = defaultStretch): Pace {
+  const { attended, read } = weightsOf(program)
+  const cost = (context: number, count: number) => count * (1 + attended * context) + read * context
+  return {
+    plain: (sequences) => sequences.reduce((sum, s) => sum + cost(s.computed, 1), fixedTokens),
+    allowance: (plain) => (stretch - 1) * plain,
+    affordable: (context, units) => Math.max(0, Math.floor((units - read * context) / (1 + attended * context))),
+    cost,
   }
 }
 
-const mix = (before: number, now: number): number => before + newest * (now - before)
-
-const within = (now: number, before: number): number =>
-  Math.min(before * mostChange, Math.max(before / mostChange, now))
+/** What each token of a context adds to the cost of attending to it, and of reading it. */
+function weightsOf({ instructions, arenas, limits }: Program): { attended: number; read: number } {
+  const flops = (i: Instruction) => opShape(i.op).cost(i.places, i.attributes).flops
+  const perToken = instructions.filter((i) => Object.values(i.places).every((p) => p?.domain !== 'samples'))
+  const attention = perToken.filter((i) => i.op === 'attention')
+  const sum = (list: readonly Instruction[]) => list.reduce((total, i) => total + flops(i), 0)
+  const products = Math.max(1, sum(perToken) - sum(attention))
+  const keyBytes = arenas.cache / (limits.blocks * limits.blockSize)
+  return { attended: (attentionCost * sum(attention)) / products, read: (readCost * keyBytes) / products }
+}

@@ -8,8 +8,8 @@ import { mixed, runOne, smallLimits, specOf } from './testing/simulation.ts'
 const limits = smallLimits({ tokens: 64, samples: 64, blocks: 64 })
 
 /** Runs specs one after another on one scheduler; gives the tokens each step computed, and the sequences. */
-function runAfter(specs: readonly GenerateSpec[], ropeThreshold?: number) {
-  const scheduler = createScheduler(limits, ropeThreshold)
+function runAfter(specs: readonly GenerateSpec[], ropeThreshold = Number.POSITIVE_INFINITY) {
+  const scheduler = createScheduler(limits, { ropeThreshold })
   const sequences = specs.map((spec, i) => new Sequence(i, spec))
   const computed = sequences.map((sequence) => {
     const counts: number[] = []

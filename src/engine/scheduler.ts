@@ -4,6 +4,7 @@ import type { Limits } from '../ops/domain.ts'
 import { accept } from './accept.ts'
 import { BlockPool } from './block-pool.ts'
 import { insert, stepsPerPriority } from './order.ts'
+import { type Pace, unbounded } from './pace.ts'
 import { PrefixCache } from './prefix-cache.ts'
 import { mostComputed, type Sequence } from './sequence.ts'
 import { divide, samplesOf } from './share.ts'
@@ -18,21 +19,14 @@ export interface SchedulerStats {
   readonly prefix: PrefixCounts
 }
 
-/** Most prompt tokens beside sequences that lack one token, when `prompts` sequences lack more, or wait. */
-export interface ChunkRule {
-  chunk(decoding: number, prompts: number): number
-}
-
-const unbounded: ChunkRule = { chunk: () => Number.POSITIVE_INFINITY }
-
 /** Decides what each step computes. Pure: no clock, no I/O; between `next` and `commit` lies the run of the step. */
 export interface Scheduler {
   /** Queues a sequence; throws `request.invalid` for one that could never run even alone. */
   add(sequence: Sequence): void
   /** Ends a sequence and frees its blocks at once; false when it is not here (any more). */
   abort(id: number): boolean
-  /** The next step, or null when nobody is left. `pace` bounds what prompts may take of a step that others wait for. */
-  next(pace?: ChunkRule): Step | null
+  /** The next step, or null when nobody is left. */
+  next(): Step | null
   /** Takes in what a step sampled. Sequences aborted meanwhile are passed over. */
   commit(step: Step, sampled: Sampled): readonly SequenceEvent[]
   stats(): SchedulerStats
@@ -48,12 +42,17 @@ type SchedulerLimits = Pick<
 /** Waiting sequences that may be passed over in one step because somebody is computing their prompt already. */
 const mostPassedOver = 64
 
-/**
- * A scheduler over an empty pool of `limits.blocks` blocks. `ropeThreshold`: the longest rope length that does not
- * change the model's angles, where its rope depends on lengths.
- */
-export const createScheduler = (limits: SchedulerLimits, ropeThreshold = Number.POSITIVE_INFINITY): Scheduler =>
-  new StepScheduler(limits, ropeThreshold)
+/** What a scheduler must know of the model, where it is not the plainest there is. */
+export interface ModelTraits {
+  /** The longest rope length that does not change the model's angles, where its rope depends on lengths. */
+  readonly ropeThreshold?: number
+  /** What prompts may take of a step that others wait for; everything when absent. */
+  readonly pace?: Pace
+}
+
+/** A scheduler over an empty pool of `limits.blocks` blocks. */
+export const createScheduler = (limits: SchedulerLimits, traits: ModelTraits = {}): Scheduler =>
+  new StepScheduler(limits, traits)
 
 /**
  * Running and waiting sequences are each kept in one order (`order.ts`). The first that runs advances in every step and
@@ -62,6 +61,7 @@ export const createScheduler = (limits: SchedulerLimits, ropeThreshold = Number.
 class StepScheduler implements Scheduler {
   readonly #limits: SchedulerLimits
   readonly #pool: BlockPool
+  readonly #pace: Pace
   readonly #prefixes: PrefixCache
   /** With no more running sequences than tokens or samples in a step, each of them can advance in every step. */
   readonly #seats: number
@@ -73,8 +73,10 @@ class StepScheduler implements Scheduler {
   #steps = 0
   #arrivals = 0
 
-  constructor(limits: SchedulerLimits, ropeThreshold: number) {
+  constructor(limits: SchedulerLimits, traits: ModelTraits) {
+    const { ropeThreshold = Number.POSITIVE_INFINITY, pace = unbounded } = traits
     this.#limits = limits
+    this.#pace = pace
     this.#pool = new BlockPool(limits.blocks)
     this.#prefixes = new PrefixCache(this.#pool, { blockSize: limits.blockSize, ropeThreshold })
     this.#seats = Math.min(limits.sequences, limits.tokens, limits.samples)
@@ -109,12 +111,10 @@ class StepScheduler implements Scheduler {
     return running !== undefined || waiting >= 0
   }
 
-  next(pace = unbounded): Step | null {
+  next(): Step | null {
     this.#admit()
     if (this.#running.length === 0) return null
-    const decoding = this.#running.filter((s) => s.remaining === 1).length
-    const chunk = pace.chunk(decoding, this.#running.length - decoding + this.#waiting.length)
-    divide(this.#running, this.#shares, this.#limits, chunk)
+    divide(this.#running, this.#shares, this.#limits, this.#waiting.length, this.#pace)
     const slices: Slice[] = []
     let tokens = 0
     let samples = 0

@@ -4,6 +4,7 @@ import { LoquentError } from '../../base/errors.ts'
 import type { Limits } from '../../ops/domain.ts'
 import { createFrame, type Frame } from '../../ops/frame.ts'
 import { fillFrame } from '../fill.ts'
+import { type Pace, unbounded } from '../pace.ts'
 import { redo } from '../redo.ts'
 import { createScheduler, type Scheduler } from '../scheduler.ts'
 import { mostComputed, Sequence } from '../sequence.ts'
@@ -26,6 +27,7 @@ type Random = (below: number) => number
 export interface World {
   readonly limits: Limits
   readonly ropeThreshold: number
+  readonly pace: Pace
 }
 
 export interface Run extends World {
@@ -37,6 +39,14 @@ export interface Run extends World {
   readonly redone: number
 }
 
+/** Each prompt token takes as long as one that is generated, and a step itself as long as one. */
+const slowPace: Pace = {
+  plain: (sequences) => 1 + sequences.length,
+  allowance: (plain) => plain / 2,
+  affordable: (_, units) => Math.max(0, Math.floor(units)),
+  cost: (_, count) => count,
+}
+
 function tightWorld(random: Random): World {
   const blockSize = [1, 2, 4][random(3)]
   const limits = smallLimits({
@@ -46,7 +56,8 @@ function tightWorld(random: Random): World {
     blockSize,
     blocks: Math.ceil(((12 + random(24)) * (random(3) === 0 ? 4 : 1)) / blockSize),
   })
-  return { limits, ropeThreshold: random(4) === 0 ? 8 : Number.POSITIVE_INFINITY }
+  const ropeThreshold = random(4) === 0 ? 8 : Number.POSITIVE_INFINITY
+  return { limits, ropeThreshold, pace: random(2) === 0 ? unbounded : slowPace }
 }
 
 /** Prompts begin alike, repeat, or go on from what was answered before. */
@@ -89,8 +100,8 @@ class Machine {
   readonly #model: FakeModel
   readonly #owners: (string | undefined)[] = []
 
-  constructor({ limits, ropeThreshold }: World) {
-    this.scheduler = createScheduler(limits, ropeThreshold)
+  constructor({ limits, ropeThreshold, pace }: World) {
+    this.scheduler = createScheduler(limits, { ropeThreshold, pace })
     this.#frame = createFrame(limits)
     this.#model = new FakeModel(limits, ropeThreshold)
   }
@@ -135,8 +146,8 @@ class Machine {
 }
 
 /** What a request gives when nobody else is there, and memory is plenty. */
-export async function runApart(spec: GenerateSpec, { limits, ropeThreshold }: World): Promise<RunResult> {
-  const machine = new Machine({ limits: { ...limits, tokens: 64, samples: 64, blocks: 256 }, ropeThreshold })
+export async function runApart(spec: GenerateSpec, { limits, ...world }: World): Promise<RunResult> {
+  const machine = new Machine({ limits: { ...limits, tokens: 64, samples: 64, blocks: 256 }, ...world })
   machine.scheduler.add(new Sequence(0, spec))
   for (let step = machine.scheduler.next(); step; step = machine.scheduler.next()) await machine.run(step)
   return machine.results[0]
