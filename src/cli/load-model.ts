@@ -19,6 +19,8 @@ export interface ModelFlags extends HubFlags {
   readonly ropeScaling?: 'linear' | 'dynamic'
   readonly ropeFactor?: number
   readonly tokenizerConfigPath?: string
+  readonly watermarkGamma?: number
+  readonly watermarkDelta?: number
   readonly verify: boolean
 }
 
@@ -39,6 +41,8 @@ export function loadOptions(flags: ModelFlags): LoadOptions {
     ropeFactor,
     revision,
     huggingfaceHubCache,
+    watermarkGamma: gamma,
+    watermarkDelta: delta,
     ...rest
   } = flags
   const stretched = ropeScaling !== undefined || ropeFactor !== undefined
@@ -49,6 +53,7 @@ export function loadOptions(flags: ModelFlags): LoadOptions {
     kvDtype: kvCacheDtype,
     ...(cpuAffinity && { affinity: cpuAffinity }),
     ...(rope || {}),
+    watermark: { ...(gamma !== undefined && { gamma }), ...(delta !== undefined && { delta }) },
     ...(revision && { revision }),
     hub,
     onProgress: showProgress(process.stderr),

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { Command } from 'commander'
-import { LoquentError } from '../base/errors.ts'
+import { dropMachineName } from './environment.ts'
 import {
   addOptions,
   benchOptions,
@@ -9,8 +9,9 @@ import {
   hubOptions,
   modelOptions,
   planOptions,
-  serveOptions,
 } from './options.ts'
+import { run } from './run.ts'
+import { addServe } from './serve-command.ts'
 import { version } from './version.ts'
 
 /** Commands import their own modules when they run, so that `--help` costs nothing. */
@@ -18,9 +19,7 @@ function program(): Command {
   const main = new Command('loquent')
     .description('Text generation for Node.js: the TGI API as a server, or inside your own process.')
     .version(version, '-V, --version')
-  const serve = main.command('serve').description('serve a model over HTTP')
-  addOptions(addOptions(addOptions(serve, modelOptions), hubOptions), serveOptions)
-  serve.action(async (flags) => (await import('./serve.ts')).serve(flags))
+  addServe(main.command('serve').description('serve a model over HTTP'))
   const generate = main.command('generate').description('answer one prompt on the terminal').argument('<prompt>')
   addOptions(addOptions(addOptions(generate, modelOptions), hubOptions), generateOptions)
   generate.action(async (prompt, flags) => (await import('./generate.ts')).generate(prompt, flags))
@@ -36,11 +35,5 @@ function program(): Command {
   return main
 }
 
-try {
-  await program().parseAsync()
-} catch (error) {
-  process.stderr.write(
-    `loquent: ${error instanceof LoquentError ? error.message : error instanceof Error ? error.stack : error}\n`,
-  )
-  process.exitCode = 1
-}
+dropMachineName(process.env)
+await run(program())

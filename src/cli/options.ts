@@ -1,64 +1,16 @@
-import { isIP } from 'node:net'
-import { type Command, InvalidArgumentError, Option } from 'commander'
+import { type Command, Option } from 'commander'
+import { address, boolean, integer, integers, kvFormat, logLevel, processors, real, seed } from './parsers.ts'
 
 /** One option: a row of the table that flags, environment variables, --help and docs/options.md come from. */
-interface OptionRow {
+export interface OptionRow {
   readonly flags: string
   readonly env?: string
   readonly doc: string
   readonly choices?: readonly string[]
   readonly fallback?: string | number | boolean | readonly number[]
   readonly parse?: (text: string) => unknown
-}
-
-function integer(minimum: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text)
-    if (!Number.isSafeInteger(value) || value < minimum)
-      throw new InvalidArgumentError(`expected an integer of at least ${minimum}`)
-    return value
-  }
-}
-
-/** A list of positive integers, separated by commas. */
-function integers(text: string): number[] {
-  return text.split(',').map(integer(1)) as number[]
-}
-
-/** Processors: numbers and ranges, such as 0,2-3. */
-function processors(text: string): number[] {
-  return text.split(',').flatMap((part) => {
-    const [, first, last = first] = /^(\d+)(?:-(\d+))?$/.exec(part) ?? []
-    const count = Number(last) - Number(first) + 1
-    if (!(count > 0 && count <= mostProcessors)) throw new InvalidArgumentError('expected processors, such as 0,2-3')
-    return Array.from({ length: count }, (_, i) => Number(first) + i)
-  })
-}
-
-const mostProcessors = 1024
-
-function real(text: string): number {
-  const value = Number(text)
-  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('expected a number')
-  return value
-}
-
-/** commander takes any value of a boolean's variable for true; TGI's launcher reads true and false. */
-function boolean(text: string): boolean {
-  if (text === 'true' || text === 'false') return text === 'true'
-  throw new InvalidArgumentError('expected true or false')
-}
-
-function address(text: string): string {
-  if (isIP(text) === 0) throw new InvalidArgumentError('expected an IP address')
-  return text
-}
-
-/** Unsigned 64-bit, which a number cannot hold. */
-function seed(text: string): bigint {
-  if (!/^\d+$/.test(text) || BigInt(text) > 0xffff_ffff_ffff_ffffn)
-    throw new InvalidArgumentError('expected an unsigned 64-bit integer')
-  return BigInt(text)
+  /** Of an option of TGI's that has no effect here: why. Whoever gives it is told. */
+  readonly inert?: string
 }
 
 /** What every command that may download takes; tokens and mirrors are in the environment only. */
@@ -100,9 +52,9 @@ export const modelOptions: readonly OptionRow[] = [
   {
     flags: '--kv-cache-dtype <name>',
     env: 'KV_CACHE_DTYPE',
-    doc: 'format of keys and values in memory; auto is float32 beside float32 weights, otherwise bfloat16',
-    choices: ['auto', 'float32', 'bfloat16', 'int8'],
+    doc: "format of keys and values in memory: float32, bfloat16, int8 (also for TGI's fp8_e4m3fn and fp8_e5m2); auto is float32 beside float32 weights, otherwise bfloat16",
     fallback: 'auto',
+    parse: kvFormat,
   },
   { flags: '--threads <n>', env: 'LOQUENT_THREADS', doc: 'compute threads (default: one a core)', parse: integer(1) },
   {
@@ -155,6 +107,18 @@ export const modelOptions: readonly OptionRow[] = [
     doc: "replaces the model's tokenizer_config.json",
   },
   {
+    flags: '--watermark-gamma <x>',
+    env: 'WATERMARK_GAMMA',
+    doc: 'share of the vocabulary that a watermark favours (default: 0.5)',
+    parse: real,
+  },
+  {
+    flags: '--watermark-delta <x>',
+    env: 'WATERMARK_DELTA',
+    doc: 'what it adds to their logits (default: 2)',
+    parse: real,
+  },
+  {
     flags: '--verify [bool]',
     env: 'LOQUENT_VERIFY',
     doc: 'run every op on the reference backend too and name the first that differs (slow)',
@@ -164,7 +128,13 @@ export const modelOptions: readonly OptionRow[] = [
 ]
 
 export const serveOptions: readonly OptionRow[] = [
-  { flags: '--hostname <ip>', doc: 'address to listen on', fallback: '127.0.0.1', parse: address },
+  {
+    flags: '--hostname <ip>',
+    env: 'HOSTNAME',
+    doc: 'address to listen on; the variable counts when it is an IP address',
+    fallback: '127.0.0.1',
+    parse: address,
+  },
   {
     flags: '-p, --port <n>',
     env: 'PORT',
@@ -178,18 +148,6 @@ export const serveOptions: readonly OptionRow[] = [
     doc: 'requests in flight before 429',
     fallback: 128,
     parse: integer(1),
-  },
-  {
-    flags: '--waiting-served-ratio <x>',
-    env: 'WAITING_SERVED_RATIO',
-    doc: 'does not apply: a request that fits joins the next step; said at the start',
-    parse: real,
-  },
-  {
-    flags: '--max-waiting-tokens <n>',
-    env: 'MAX_WAITING_TOKENS',
-    doc: 'does not apply, as above',
-    parse: integer(0),
   },
   { flags: '--max-best-of <n>', env: 'MAX_BEST_OF', doc: 'largest best_of', fallback: 2, parse: integer(1) },
   {
@@ -210,6 +168,12 @@ export const serveOptions: readonly OptionRow[] = [
     flags: '--max-input-tokens <n>',
     env: 'MAX_INPUT_TOKENS',
     doc: 'longest prompt (default: one less than --max-total-tokens)',
+    parse: integer(1),
+  },
+  {
+    flags: '--max-input-length <n>',
+    env: 'MAX_INPUT_LENGTH',
+    doc: 'the old name of --max-input-tokens; not beside it',
     parse: integer(1),
   },
   {
@@ -239,10 +203,29 @@ export const serveOptions: readonly OptionRow[] = [
   {
     flags: '--log-level <level>',
     env: 'LOG_LEVEL',
-    doc: 'least level logged',
-    choices: ['trace', 'debug', 'info', 'warn', 'error', 'silent'],
+    doc: "least level logged: trace, debug, info, warn, error, off; of TGI's filters the bare level counts",
     fallback: 'info',
+    parse: logLevel,
   },
+  {
+    flags: '-g, --graceful-termination-timeout <seconds>',
+    env: 'GRACEFUL_TERMINATION_TIMEOUT',
+    doc: 'how long open requests may take to finish after SIGTERM, SIGINT or SIGHUP; then they are told and ended',
+    fallback: 90,
+    parse: integer(0),
+  },
+  {
+    flags: '--otlp-endpoint <url>',
+    env: 'OTLP_ENDPOINT',
+    doc: 'send traces there (OpenTelemetry)',
+  },
+  {
+    flags: '--otlp-service-name <name>',
+    env: 'OTLP_SERVICE_NAME',
+    doc: 'name of this service in traces',
+    fallback: 'text-generation-inference.router',
+  },
+  { flags: '-e, --env', doc: 'say on stderr what this runs on, before it starts', fallback: false },
 ]
 
 export const generateOptions: readonly OptionRow[] = [
@@ -281,7 +264,17 @@ export function addOptions(command: Command, rows: readonly OptionRow[]): Comman
     if (row.parse) option.argParser(row.parse)
     if (row.fallback !== undefined) option.default(row.fallback)
     if (row.parse === boolean) option.preset('true')
+    if (row.inert) option.helpGroup("TGI's, without effect here:")
     command.addOption(option)
   }
   return command
+}
+
+/** The name under which commander keeps a row's value. */
+export const nameOf = (row: OptionRow): string => new Option(row.flags).attributeName()
+
+/** Those of the values that belong to the rows. */
+export function valuesOf(flags: object, rows: readonly OptionRow[]): Readonly<Record<string, unknown>> {
+  const names = new Set(rows.map(nameOf))
+  return Object.fromEntries(Object.entries(flags).filter(([name]) => names.has(name)))
 }

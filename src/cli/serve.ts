@@ -1,15 +1,21 @@
 import type { AddressInfo } from 'node:net'
+import type { LLM } from '../library/index.ts'
+import { createLogger } from '../serve/log.ts'
+import type { ServeOptions } from '../serve/options.ts'
 import { listen } from '../serve/server.ts'
+import { type CheckedFlags, checkFlags } from './checks.ts'
+import { drain } from './drain.ts'
+import { runtimeReport } from './environment.ts'
+import { inertNotices, variableNotices } from './inert-options.ts'
 import { loadModel, type ModelFlags } from './load-model.ts'
+import { hubOptions, modelOptions, valuesOf } from './options.ts'
 import { version } from './version.ts'
 
-/** Values of `serveOptions`. */
-interface ServeFlags extends ModelFlags {
+/** Values of `serveOptions`, and of `inertOptions` those that are checked. */
+interface ServeFlags extends ModelFlags, Omit<CheckedFlags, keyof ModelFlags> {
   readonly hostname: string
   readonly port: number
   readonly maxConcurrentRequests: number
-  readonly waitingServedRatio?: number
-  readonly maxWaitingTokens?: number
   readonly maxBestOf: number
   readonly maxStopSequences: number
   readonly maxTopNTokens: number
@@ -20,51 +26,83 @@ interface ServeFlags extends ModelFlags {
   readonly strict: boolean
   readonly jsonOutput: boolean
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent'
-}
-
-/** Flags that say when running requests make room for a waiting prompt: here both are in every step. */
-export function notApplying(flags: Pick<ServeFlags, 'waitingServedRatio' | 'maxWaitingTokens'>): string[] {
-  const given = [
-    flags.waitingServedRatio !== undefined && '--waiting-served-ratio',
-    flags.maxWaitingTokens !== undefined && '--max-waiting-tokens',
-  ].filter((flag) => flag !== false)
-  return given.map(
-    (flag) => `${flag} does not apply: prompts are computed in chunks beside running requests, which never pause`,
-  )
+  readonly gracefulTerminationTimeout: number
+  readonly otlpEndpoint?: string
+  readonly otlpServiceName: string
+  readonly env: boolean
 }
 
 /** How long a server whose engine has stopped for good still says so on `/health`, before it ends with code 1. */
 const deadMs = 10_000
 
 /**
- * `loquent serve`: loads the model, then listens; SIGINT and SIGTERM let what is open finish. The engine has a process
- * of its own, so that what brings it down takes no connection with it.
+ * `loquent serve`: loads the model, then listens; SIGINT, SIGTERM and SIGHUP let what is open finish. The engine has a
+ * process of its own, so that what brings it down takes no connection with it.
  */
 export async function serve(flags: ServeFlags): Promise<void> {
-  let notice = (text: string): void => void process.stderr.write(`loquent: ${text}\n`)
-  const llm = await loadModel(flags, { engine: 'process', onNotice: (text) => notice(text) })
-  const { hostname, port, maxConcurrentRequests, maxBestOf, maxStopSequences, maxTopNTokens } = flags
-  const { payloadLimit, maxClientBatchSize, corsAllowOrigin = [], jsonOutput, logLevel } = flags
-  const limits = { maxConcurrentRequests, maxBestOf, maxStopSequences, maxTopNTokens, payloadLimit, maxClientBatchSize }
-  const access = { corsAllowOrigin, apiKeys: flags.apiKey ?? [], strict: flags.strict }
-  const app = await listen(llm, { version, hostname, port, ...limits, ...access, jsonOutput, logLevel })
-  let stopping = false
-  const stop = async (why: string) => {
-    stopping = true
-    app.log.info(`${why}: finishing open requests`)
-    await app.close()
-    await llm.close()
+  checkFlags(flags)
+  if (flags.env) process.stderr.write(runtimeReport(process.env))
+  let stop = async (_why: string): Promise<void> => process.exit(0)
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => void stop(signal))
+  const log = createLogger(flags)
+  for (const text of notices(flags)) log.warn(text)
+  let died = (): void => {}
+  const onNotice = (text: string): void => {
+    log.warn(text)
+    died()
   }
-  notice = (text) => {
-    app.log.warn(text)
+  const maxInputTokens = flags.maxInputTokens ?? flags.maxInputLength
+  const more = { engine: 'process', onNotice, ...(maxInputTokens !== undefined && { maxInputTokens }) } as const
+  const llm = await loadModel(modelFlags(flags), more)
+  const app = await listen(llm, serveOptionsOf(flags)).catch(async (error) => {
+    await llm.close()
+    throw error
+  })
+  let stopping = false
+  stop = async (why) => {
+    stopping = true
+    await drain(app, llm, { why, timeoutMs: flags.gracefulTerminationTimeout * 1000 })
+  }
+  died = () => {
     if (stopping || llm.state !== 'stopped') return
     stopping = true
     process.exitCode = 1
     setTimeout(() => void stop('no engine'), deadMs)
   }
-  for (const text of notApplying(flags)) notice(text)
-  const address = app.server.address() as AddressInfo
-  const { modelId, architecture, backend, dtype } = llm.info
-  app.log.info({ model: modelId, architecture, backend, dtype }, `serving on http://${address.address}:${address.port}`)
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void stop(signal))
+  const { address, port } = app.server.address() as AddressInfo
+  log.info(factsOf(llm), `serving on http://${address.includes(':') ? `[${address}]` : address}:${port}`)
+  // Scripts that start a server wait for this word.
+  log.info('Connected')
+}
+
+/** What somebody should know before anything starts. */
+export function notices(flags: Pick<ServeFlags, 'hostname' | 'apiKey'>): readonly string[] {
+  const open = !/^(127\.|::1$)/.test(flags.hostname) && !flags.apiKey?.length
+  const access = `${flags.hostname} can be reached from other machines and asks for no key; give one with --api-key`
+  return [...inertNotices(flags), ...variableNotices(process.env), ...(open ? [access] : [])]
+}
+
+const modelFlags = (flags: ServeFlags): ModelFlags =>
+  valuesOf(flags, [...modelOptions, ...hubOptions]) as unknown as ModelFlags
+
+const factsOf = ({ info: { modelId, architecture, backend, dtype } }: LLM) => ({
+  model: modelId,
+  architecture,
+  backend,
+  dtype,
+})
+
+function serveOptionsOf(flags: ServeFlags): ServeOptions {
+  const { hostname, port, maxConcurrentRequests, maxBestOf, maxStopSequences, maxTopNTokens } = flags
+  const { payloadLimit, maxClientBatchSize, corsAllowOrigin = [], jsonOutput, logLevel, validationWorkers } = flags
+  const limits = { maxConcurrentRequests, maxBestOf, maxStopSequences, maxTopNTokens, payloadLimit, maxClientBatchSize }
+  const access = { corsAllowOrigin, apiKeys: flags.apiKey ?? [], strict: flags.strict }
+  const { COMPUTE_TYPE: computeType, DOCKER_LABEL: dockerLabel, GIT_SHA: sha } = process.env
+  return {
+    ...{ version, hostname, port, ...limits, ...access, jsonOutput, logLevel },
+    ...(validationWorkers && { validationWorkers }),
+    ...(computeType && { computeType }),
+    ...(dockerLabel && { dockerLabel }),
+    ...(sha && { sha }),
+  }
 }

@@ -13,6 +13,7 @@ import { openCheckpoint } from '../weights/open.ts'
 import { embeddedModel } from './embedded.ts'
 import { LoadedModel } from './llm.ts'
 import type { LLM, LoadOptions, ModelInfo } from './types.ts'
+import { defaultWatermark } from './watermark.ts'
 
 /**
  * Loads a model into an engine (on a worker thread of this process, unless `options.engine` says otherwise) and gives it
@@ -24,10 +25,15 @@ import type { LLM, LoadOptions, ModelInfo } from './types.ts'
  *   `hub.not_found`, `hub.denied`, `hub.unreachable`, ...
  */
 export async function load(model: string = embeddedModel, options: LoadOptions = {}): Promise<LLM> {
-  const { tokenizerConfigPath, revision, hub, ...rest } = options
+  const { tokenizerConfigPath, revision, hub, maxInputTokens, watermark, ...rest } = options
   const found = await findModel(model, { ...hub, ...(revision !== undefined && { revision }) })
   const text = await openText(found.path, tokenizerConfigPath)
   const host = await startHost(found.path, rest)
+  if (maxInputTokens !== undefined && !(maxInputTokens > 0 && maxInputTokens < host.facts.maxTotalTokens)) {
+    await host.close()
+    const reason = `${maxInputTokens} is not less than maxTotalTokens (${host.facts.maxTotalTokens}) and above 0`
+    fail('option.invalid', { name: 'maxInputTokens', reason })
+  }
   const { architecture, backend, dtype, vocabulary, maxTotalTokens, maxTopTokens, notice } = host.facts
   const info: ModelInfo = {
     modelId: model === embeddedModel ? basename(model) : model,
@@ -37,15 +43,19 @@ export async function load(model: string = embeddedModel, options: LoadOptions =
     dtype,
     vocabulary,
     maxTotalTokens,
-    maxInputTokens: maxTotalTokens - 1,
+    maxInputTokens: maxInputTokens ?? maxTotalTokens - 1,
     maxTopTokens,
     hasChatTemplate: text.template !== undefined,
+    watermark: { ...defaultWatermark, ...watermark },
     ...(notice !== undefined && { notice }),
   }
   return new LoadedModel(host, text, info)
 }
 
-function startHost(model: string, options: Omit<LoadOptions, 'tokenizerConfigPath' | 'hub'>): Promise<EngineHost> {
+function startHost(
+  model: string,
+  options: Omit<LoadOptions, 'tokenizerConfigPath' | 'hub' | 'maxInputTokens' | 'watermark'>,
+): Promise<EngineHost> {
   const { engine = 'worker', onProgress, onNotice, ...rest } = options
   const engineOptions = { ...rest, model } satisfies EngineOptions
   if (engine === 'worker') return startWorkerHost(engineOptions, onProgress)

@@ -2,6 +2,12 @@ import type { EngineState } from '../engine/host.ts'
 import type { EngineOptions, EngineStats, LoadProgress, Timings } from '../engine/spec.ts'
 import type { HubOptions } from '../hub/options.ts'
 
+/** Share of the vocabulary that is favoured after each token, and by how much. */
+export interface Watermark {
+  readonly gamma: number
+  readonly delta: number
+}
+
 export interface LoadOptions extends Omit<EngineOptions, 'model'> {
   /**
    * Where the engine runs: on a thread of this process (the default), or in a process of its own. When that one dies it
@@ -15,8 +21,12 @@ export interface LoadOptions extends Omit<EngineOptions, 'model'> {
   readonly revision?: string
   /** How to get a model that is given by its id on the hub. */
   readonly hub?: Omit<HubOptions, 'revision'>
+  /** Longest prompt, in tokens; less than `maxTotalTokens`, and one less when absent. */
+  readonly maxInputTokens?: number
   /** Replaces the model's own tokenizer_config.json (chat template, bos, eos). */
   readonly tokenizerConfigPath?: string
+  /** What `watermark: true` means; TGI's defaults (0.5 and 2) where absent. */
+  readonly watermark?: Partial<Watermark>
 }
 
 /** Parameters of one generation, in the field's names; absent means the neutral value. */
@@ -30,6 +40,8 @@ export interface GenerateOptions {
   readonly typicalP?: number
   readonly repetitionPenalty?: number
   readonly frequencyPenalty?: number
+  /** Leave a statistical mark that `detectWatermark` finds, by the settings the model was loaded with. */
+  readonly watermark?: boolean
   /** Unsigned 64-bit; random when absent. */
   readonly seed?: bigint | number
   /** The generation ends when its text contains one of these; the text keeps it. */
@@ -121,6 +133,8 @@ export interface ModelInfo {
   readonly maxInputTokens: number
   readonly maxTopTokens: number
   readonly hasChatTemplate: boolean
+  /** What `watermark: true` does here. */
+  readonly watermark?: Watermark
   /** Something the user should know of the load: a fallback to the reference backend, and why. */
   readonly notice?: string
 }
