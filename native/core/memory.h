@@ -14,6 +14,11 @@ class Memory {
   static std::shared_ptr<Memory> reserve(size_t bytes);
   /** Maps a file for reading; writes to the pages stay private. */
   static std::shared_ptr<Memory> mapFile(const std::string& path);
+  /**
+   * Lets go of the pages of a mapped file around these bytes, which are read from the file again when they are next looked at.
+   * Nothing happens to bytes that are of no mapped file.
+   */
+  static void drop(const uint8_t* data, size_t bytes);
   ~Memory();
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
@@ -22,9 +27,10 @@ class Memory {
   size_t bytes() const { return bytes_; }
 
  private:
-  Memory(uint8_t* data, size_t bytes) : data_(data), bytes_(bytes) {}
+  Memory(uint8_t* data, size_t bytes, bool file = false) : data_(data), bytes_(bytes), file_(file) {}
   uint8_t* data_;
   size_t bytes_;
+  bool file_;
 };
 
 }  // namespace loquent

@@ -2,10 +2,12 @@
 
 #include <string.h>
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 
 #include "formats.h"
+#include "memory.h"
 #include "panels.h"
 
 namespace loquent {
@@ -103,12 +105,45 @@ void checkPacking(const Packing& p, int64_t bytesAvailable, const std::vector<in
   if (rows != p.rows) refuse("the parts are " + std::to_string(rows) + " rows of " + std::to_string(p.rows));
 }
 
+namespace {
+
+/** Stored bytes that are read between two times that the pages they came from are let go. */
+constexpr int64_t sliceBytes = 8 << 20;
+
+/** Lets go of the file pages of rows `[from, to)`, which have been read. */
+void dropRows(const Packing& p, int64_t from, int64_t to) {
+  int64_t first = 0;
+  for (const Part& part : p.parts) {
+    const int64_t begin = std::max(from - first, int64_t{0}), end = std::min(to - first, part.rows);
+    const int64_t bytes = formatBytes(part.format, p.columns);
+    if (begin < end) Memory::drop(part.data + begin * bytes, static_cast<size_t>((end - begin) * bytes));
+    first += part.rows;
+  }
+}
+
+}  // namespace
+
 void pack(const Packing& p, Pool& pool) {
   const bool panels = p.layout == Layout::panels;
   const int64_t perTask = panels ? panelColumns : rowsPerTask;
   pool.reserveScratch(scratchBytes);
+  struct Slice {
+    const Packing& packing;
+    int32_t first;
+    Task task;
+  };
   const int32_t tasks = static_cast<int32_t>((p.rows + perTask - 1) / perTask);
-  pool.run(tasks, panels ? packPanel : packRows, const_cast<Packing*>(&p));
+  const int64_t taskBytes = std::max<int64_t>(1, perTask * formatBytes(p.parts[0].format, p.columns));
+  const int32_t most = static_cast<int32_t>(std::min<int64_t>(std::max<int64_t>(sliceBytes / taskBytes, pool.threads()), tasks));
+  for (int32_t first = 0; first < tasks && !pool.stopped(); first += most) {
+    Slice slice = {p, first, panels ? packPanel : packRows};
+    const auto task = [](void* context, int32_t index, uint8_t* scratch) {
+      const Slice& s = *static_cast<Slice*>(context);
+      s.task(const_cast<Packing*>(&s.packing), s.first + index, scratch);
+    };
+    pool.run(std::min(most, tasks - first), task, &slice);
+    dropRows(p, first * perTask, std::min((first + most) * perTask, p.rows));
+  }
 }
 
 }  // namespace loquent

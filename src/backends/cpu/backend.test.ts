@@ -204,3 +204,30 @@ test('threads are kept on the processors named, which must be there', async () =
     backend.close()
   }
 })
+
+test('an upload lets go of the pages it has read', async () => {
+  const [rows, columns] = [6144, 1024]
+  const folder = await mkdtemp(join(tmpdir(), 'loquent-drop-'))
+  const path = join(folder, 'weights')
+  const values = Float32Array.from({ length: rows * columns }, (_, i) => i % 8191)
+  await writeFile(path, values)
+  const backend = openCpuBackend({ threads: 2 })
+  try {
+    const bytes = new Uint8Array(backend.mapFile!(path))
+    const arena = backend.reserve('weights', values.byteLength)
+    const weight = { kind: 'weight', rows, columns, tensors: ['t'] } as const
+    const placed = { weight, format: 'f32', layout: 'rows', offset: 0, bytes: values.byteLength } as const
+    const shape = [rows, columns]
+    const stored = { name: 't', format: 'f32', shape, file: path, offset: 0, bytes: () => bytes } as const
+    await backend.upload(placed, arena, [stored])
+    assert.deepEqual(new Float32Array(arena.buffer), values)
+    if (process.platform === 'linux') {
+      const mapping = readFileSync('/proc/self/smaps', 'utf8').split(path)[1]!
+      assert.ok(Number(/Rss:\s+(\d+) kB/.exec(mapping)![1]) < 1024, 'the pages are still here')
+    }
+    assert.deepEqual(new Float32Array(bytes.buffer), values)
+  } finally {
+    backend.close()
+    await rm(folder, { recursive: true })
+  }
+})
