@@ -39,6 +39,7 @@ class Checker {
       case Op::choose: return samples(as<op::Choose>().logits);
       case Op::topTokens: return samples(as<op::TopTokens>().logits);
       case Op::encode: return encode(as<op::Encode>());
+      case Op::gatedLinear: return gatedLinear(as<op::GatedLinear>());
     }
   }
 
@@ -91,7 +92,8 @@ class Checker {
   /** Only `encode` makes rows that are not float32, and only `linear` reads them. */
   int64_t encodedBytesOf(const OperandRule& rule, const Operand& o, Format format, const std::string& name) const {
     const bool made = rule_.id == static_cast<int32_t>(Op::encode) && rule.kind == Kind::output;
-    const bool read = rule_.id == static_cast<int32_t>(Op::linear) && name == "x";
+    const bool multiplies = rule_.id == static_cast<int32_t>(Op::linear) || rule_.id == static_cast<int32_t>(Op::gatedLinear);
+    const bool read = multiplies && name == "x";
     if ((!made && !read) || (format != Format::bf16 && format != Format::q8_0)) refuse(name + " is not float32 rows");
     if (o.column != 0 || (format == Format::q8_0 && o.width % blockLength != 0)) refuse(name + " is not whole blocks");
     if (static_cast<int64_t>(o.stride) * 4 < encodedBytes(format, o.width)) refuse(name + " has rows that overlap");
@@ -117,14 +119,24 @@ class Checker {
   }
 
   void linear(const op::Linear& o) const {
-    need(o.weight.storage >> 8 == static_cast<int32_t>(Layout::panels), "the weight is not in panels");
-    const Format format = static_cast<Format>(o.weight.storage & 255);
-    need(hasPanels(format), "the format of the weight cannot be multiplied");
-    need(o.x.storage == static_cast<int32_t>(inputFormat(format)), "x is not rounded as the weight needs it");
-    need(o.x.width == o.weight.width && o.out.width == o.weight.rows, "widths differ");
-    need(o.x.domain == o.out.domain, "domains differ");
+    product(o.x, o.weight, o.out, o.out.width);
     if (o.bias.space != 0) plain(o.bias, o.out.width);
     activation(o.activation);
+  }
+
+  void gatedLinear(const op::GatedLinear& o) const {
+    need(o.out.width <= INT32_MAX / 2, "widths differ");
+    product(o.x, o.weight, o.out, 2 * o.out.width);
+    activation(o.activation);
+  }
+
+  void product(const Operand& x, const Operand& weight, const Operand& out, int32_t rows) const {
+    need(weight.storage >> 8 == static_cast<int32_t>(Layout::panels), "the weight is not in panels");
+    const Format format = static_cast<Format>(weight.storage & 255);
+    need(hasPanels(format), "the format of the weight cannot be multiplied");
+    need(x.storage == static_cast<int32_t>(inputFormat(format)), "x is not rounded as the weight needs it");
+    need(x.width == weight.width && rows == weight.rows, "widths differ");
+    need(x.domain == out.domain, "domains differ");
   }
 
   void encode(const op::Encode& o) const {

@@ -3,7 +3,7 @@
 #include <stdint.h>
 
 namespace loquent {
-constexpr int32_t tableHash = -1766137483;
+constexpr int32_t tableHash = 650799889;
 constexpr int32_t programMagic = 827412300;
 constexpr int32_t lineBytes = 64;
 enum class Domain : int32_t { fixed = 0, tokens = 1, samples = 2 };
@@ -34,8 +34,8 @@ struct ProgramHeader { int32_t magic, hash, words, instructions, caches, weightL
 struct CacheRecord { int32_t offset, blockLines, kvHeads, headDim, format; };
 enum class Field : int32_t { counts = 0, tokenIds = 1, positions = 2, ropeLengths = 3, slots = 4, tokenSequences = 5, queryStarts = 6, contextLengths = 7, blockTables = 8, sampleRows = 9, sampleHistory = 10, sampleLengths = 11, sampleTargets = 12, sampleSeedLow = 13, sampleSeedHigh = 14, sampling = 15, temperature = 16, topK = 17, topP = 18, typicalP = 19, repetitionPenalty = 20, frequencyPenalty = 21, sampleMasks = 22, topTokens = 23, masks = 24, history = 25, chosen = 26, chosenLogprobs = 27, sampleStatus = 28, topCounts = 29, topIds = 30, topLogprobs = 31 };
 constexpr int32_t fieldCount = 32;
-enum class Op : int32_t { embedding = 1, linear = 2, rmsNorm = 3, addRmsNorm = 4, ropeTable = 5, rope = 6, writeKv = 7, attention = 8, gatedActivation = 9, add = 10, selectRows = 11, penalize = 12, maskTokens = 13, warp = 14, choose = 15, topTokens = 16, encode = 17 };
-constexpr int32_t opCount = 18;
+enum class Op : int32_t { embedding = 1, linear = 2, rmsNorm = 3, addRmsNorm = 4, ropeTable = 5, rope = 6, writeKv = 7, attention = 8, gatedActivation = 9, add = 10, selectRows = 11, penalize = 12, maskTokens = 13, warp = 14, choose = 15, topTokens = 16, encode = 17, gatedLinear = 18 };
+constexpr int32_t opCount = 19;
 enum class Activation : int32_t { none = 0, relu = 1, gelu = 2, gelu_tanh = 3, quick_gelu = 4, silu = 5 };
 enum class Style : int32_t { half = 0, interleaved = 1 };
 enum class Encoding : int32_t { bf16 = 0, q8_0 = 1 };
@@ -62,6 +62,7 @@ constexpr OpRule opRules[] = {
     {"choose", 15, 8, 1, {{"logits", Kind::activation, false}}},
     {"topTokens", 16, 8, 1, {{"logits", Kind::activation, false}}},
     {"encode", 17, 17, 2, {{"x", Kind::activation, false}, {"out", Kind::output, false}}},
+    {"gatedLinear", 18, 25, 3, {{"x", Kind::activation, false}, {"weight", Kind::weight, false}, {"out", Kind::output, false}}},
 };
 namespace op {
 /** out[r] = weight[ids[r]] */
@@ -197,12 +198,20 @@ struct TopTokens {
   static constexpr Op op = Op::topTokens;
   Operand logits;
 };
-/** x rounded to what a product takes; only linear reads the result (see ops/encoding.ts) */
+/** x rounded to what a product takes; only linear and gatedLinear read the result (see ops/encoding.ts) */
 struct Encode {
   static constexpr Op op = Op::encode;
   Operand x;
   Operand out;
   Encoding encoding;
+};
+/** out = activation(x . gate^T) * (x . up^T); the first half of the rows of the weight is gate, the second up */
+struct GatedLinear {
+  static constexpr Op op = Op::gatedLinear;
+  Operand x;
+  Operand weight;
+  Operand out;
+  Activation activation;
 };
 }  // namespace op
 }  // namespace loquent

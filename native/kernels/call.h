@@ -49,6 +49,6 @@ LOQUENT_INLINE size_t noScratch(const Limits&, const void*) { return 0; }
 
 // One of each per kernel source; table.cpp gathers them.
 extern const Kernel embedding, linear, rmsNorm, addRmsNorm, ropeTable, rope, writeKv, attention, gatedActivation, add,
-    selectRows, penalize, maskTokens, warp, choose, topTokens, encode;
+    selectRows, penalize, maskTokens, warp, choose, topTokens, encode, gatedLinear;
 
 }  // namespace loquent::LOQUENT_ISA

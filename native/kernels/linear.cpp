@@ -1,4 +1,5 @@
-// out = activation(x . weight^T + bias), from panels of 32 output columns. Twin: backends/reference.
+// out = activation(x . weight^T + bias), and the same with a gate, from panels of 32 output columns. Twin:
+// backends/reference.
 //
 // One order of k whatever the number of rows, the tile a row falls in or where k is cut: a partial sum that is stored
 // and loaded again is the same float. So a row's bits depend on nothing but the row.
@@ -39,22 +40,36 @@ void finish(const Step& s, const op::Linear& o, int32_t row, int32_t first, cons
   }
 }
 
-/** How the product falls into pieces: some rows times some panels. */
-struct Cut {
-  int32_t rows, panels, across;
+/** activation(gate) * up for the columns of `out` from `first` on. */
+void finishGated(const Step& s, const op::GatedLinear& o, int32_t row, int32_t first, const float* gate, const float* up) {
+  float* out = rowOf(s, o.out, row) + first;
+  const int32_t width = least(panelColumns, o.out.width - first);
+  for (int32_t c = 0; c < width; c += 16) {
+    const int some = least(16, width - c);
+    const F y = activate(o.activation, loadF(gate + c)) * loadSome(up + c, some);
+    storeSome(out + c, y, some);
+  }
+}
+
+/** What linear and gatedLinear have in common. */
+struct Product {
+  const Operand &x, &weight, &out;
 };
 
-Cut cutOf(const Step& s, const op::Linear& o) {
-  const int32_t panels = ceilDiv(o.out.width, panelColumns), down = ceilDiv(rowsOf(s, o.out), blockRows);
+/** How the product falls into pieces: some rows times some panels of the output. */
+struct Cut {
+  int32_t panels, across, begin, rows, from, to;
+};
+
+Cut cutOf(const Step& s, const Operand& out, int32_t task) {
+  const int32_t rows = rowsOf(s, out), panels = ceilDiv(out.width, panelColumns), down = ceilDiv(rows, blockRows);
   const int32_t wanted = piecesPerThread * s.threads;
   const int32_t group = panels * down <= wanted ? 1 : least(panels, panels * down / wanted);
-  return {blockRows, group, ceilDiv(panels, group)};
+  const int32_t across = ceilDiv(panels, group), begin = task / across * blockRows, from = task % across * group;
+  return {panels, across, begin, least(blockRows, rows - begin), from, least(from + group, panels)};
 }
 
-int32_t tasks(const Step& s, const void* record) {
-  const auto& o = as<op::Linear>(record);
-  return cutOf(s, o).across * ceilDiv(rowsOf(s, o.out), blockRows);
-}
+int32_t tasksOf(const Step& s, const Operand& out) { return cutOf(s, out, 0).across * ceilDiv(rowsOf(s, out), blockRows); }
 
 /** All of k for one panel and some rows. */
 void multiplyPanel(const Tiles& tiles, Format format, const uint8_t* panel, Input x, int32_t rows, float* sums) {
@@ -76,25 +91,71 @@ void multiplyPanel(const Tiles& tiles, Format format, const uint8_t* panel, Inpu
   }
 }
 
+/** The sums of one panel of the weight and the rows of a piece. */
+struct Panels {
+  const Step& s;
+  const Product& p;
+  const Cut& cut;
+  void multiply(int32_t panel, float* sums) const {
+    const Format format = formatOf(p.weight);
+    const uint8_t* w = bytesOf(s, p.weight) + panel * panelBytes(format, p.x.width);
+    const Input x = {reinterpret_cast<const uint8_t*>(rowOf(s, p.x, cut.begin)), static_cast<int64_t>(p.x.stride) * 4, p.x.width, 0};
+    multiplyPanel(tilesOf(format), format, w, x, cut.rows, sums);
+  }
+};
+
+int32_t tasks(const Step& s, const void* record) { return tasksOf(s, as<op::Linear>(record).out); }
+
 void run(const Step& s, const void* record, int32_t task, uint8_t* scratch) {
   const auto& o = as<op::Linear>(record);
-  const Cut cut = cutOf(s, o);
-  const Format format = formatOf(o.weight);
-  const Tiles& tiles = tilesOf(format);
-  const int32_t begin = task / cut.across * cut.rows, rows = least(cut.rows, rowsOf(s, o.out) - begin);
-  const int32_t from = task % cut.across * cut.panels, to = least(from + cut.panels, ceilDiv(o.out.width, panelColumns));
-  const Input x = {reinterpret_cast<const uint8_t*>(rowOf(s, o.x, begin)), static_cast<int64_t>(o.x.stride) * 4, o.x.width, 0};
+  const Cut cut = cutOf(s, o.out, task);
+  const Product product = {o.x, o.weight, o.out};
   float* sums = reinterpret_cast<float*>(scratch);
-  for (int32_t panel = from; panel < to; panel++) {
-    multiplyPanel(tiles, format, bytesOf(s, o.weight) + panel * panelBytes(format, o.x.width), x, rows, sums);
-    for (int32_t r = 0; r < rows; r++) finish(s, o, begin + r, panel * panelColumns, sums + r * panelColumns);
+  for (int32_t panel = cut.from; panel < cut.to; panel++) {
+    Panels{s, product, cut}.multiply(panel, sums);
+    for (int32_t r = 0; r < cut.rows; r++) finish(s, o, cut.begin + r, panel * panelColumns, sums + r * panelColumns);
   }
 }
 
-size_t scratch(const Limits&, const void*) { return static_cast<size_t>(blockRows) * panelColumns * 4; }
+constexpr int64_t panelSums = static_cast<int64_t>(blockRows) * panelColumns;
+
+size_t scratch(const Limits&, const void*) { return panelSums * 4; }
+
+int32_t gatedTasks(const Step& s, const void* record) { return tasksOf(s, as<op::GatedLinear>(record).out); }
+
+void runGated(const Step& s, const void* record, int32_t task, uint8_t* scratch) {
+  const auto& o = as<op::GatedLinear>(record);
+  const Cut cut = cutOf(s, o.out, task);
+  const Product product = {o.x, o.weight, o.out};
+  const Panels panels = {s, product, cut};
+  float* gate = reinterpret_cast<float*>(scratch);
+  float* up = gate + panelSums;
+  const int32_t last = (2 * o.out.width - 1) / panelColumns, shift = o.out.width % panelColumns;
+  for (int32_t panel = cut.from; panel < cut.to; panel++) {
+    const int32_t first = panel * panelColumns, other = (o.out.width + first) / panelColumns;
+    panels.multiply(panel, gate);
+    panels.multiply(other, up);
+    // Where the second half begins within a panel, its columns lie in two.
+    const bool split = shift != 0 && other < last;
+    if (split) panels.multiply(other + 1, up + panelSums);
+    for (int32_t r = 0; r < cut.rows; r++) {
+      const float* second = up + r * panelColumns;
+      float joined[2 * panelColumns];
+      if (shift != 0) {
+        memcpy(joined, second, panelColumns * 4);
+        memcpy(joined + panelColumns, split ? second + panelSums : second, panelColumns * 4);
+        second = joined + shift;
+      }
+      finishGated(s, o, cut.begin + r, first, gate + r * panelColumns, second);
+    }
+  }
+}
+
+size_t gatedScratch(const Limits&, const void*) { return 3 * panelSums * 4; }
 
 }  // namespace
 
 extern const Kernel linear = {tasks, run, scratch};
+extern const Kernel gatedLinear = {gatedTasks, runGated, gatedScratch};
 
 }  // namespace loquent::LOQUENT_ISA

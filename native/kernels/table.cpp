@@ -10,7 +10,8 @@ const KernelSet set = {
     LOQUENT_TEXT(LOQUENT_ISA),
     // In the order of op ids, which begin at 1.
     {nullptr, &embedding, &linear, &rmsNorm, &addRmsNorm, &ropeTable, &rope, &writeKv, &attention, &gatedActivation, &add,
-     &selectRows, &penalize, &maskTokens, &warp, &choose, &topTokens, &encode},
+     &selectRows, &penalize, &maskTokens, &warp, &choose, &topTokens, &encode,
+     &gatedLinear},
 };
 
 }  // namespace loquent::LOQUENT_ISA

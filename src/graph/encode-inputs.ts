@@ -7,14 +7,15 @@ import { freshIds, rootOf } from './rewrite.ts'
 export type InputOf = (weight: Weight) => Encoding | undefined
 
 /**
- * Puts an `encode` before the first linear that wants its input rounded, and lets all that read the same value share
+ * Puts an `encode` before the first product that wants its input rounded, and lets all that read the same value share
  * it. So what is rounded is data in the program, and any backend can repeat it.
  */
 export function encodeInputs(graph: GraphData, inputOf: InputOf): GraphData {
   const nextId = freshIds(graph)
   const encoded = new Map<string, Value>()
   const nodes = graph.nodes.flatMap((node): Node[] => {
-    const encoding = node.op === 'linear' ? inputOf(node.inputs['weight'] as Weight) : undefined
+    const multiplies = node.op === 'linear' || node.op === 'gatedLinear'
+    const encoding = multiplies ? inputOf(node.inputs['weight'] as Weight) : undefined
     if (!encoding) return [node]
     const x = node.inputs['x'] as Value
     const key = `${rootOf(x).id}/${x.of?.start ?? 0}/${x.width}/${encoding}`

@@ -1,3 +1,4 @@
+import type { OpName } from '../ops/table.ts'
 import type { FormatName } from '../tensor/format.ts'
 import type { GraphData, Weight } from './node.ts'
 import { align } from './place-activations.ts'
@@ -5,6 +6,9 @@ import type { PlacedWeight, StoragePolicy, WeightUse } from './program.ts'
 
 /** Equal keys, equal contents: a tied embedding and head are stored once. */
 const keyOf = (w: Weight): string | Float32Array => w.data ?? w.tensors.join('\n')
+
+const useOf = (op: OpName): WeightUse =>
+  op === 'linear' || op === 'gatedLinear' ? 'linear' : op === 'embedding' ? op : 'vector'
 
 export interface WeightPlacement {
   readonly weights: readonly PlacedWeight[]
@@ -23,7 +27,7 @@ export function placeWeights(
   for (const node of graph.nodes) {
     for (const [operand, weight] of Object.entries(node.inputs)) {
       if (weight?.kind !== 'weight') continue
-      const use = operand !== 'weight' ? 'vector' : node.op === 'linear' || node.op === 'embedding' ? node.op : 'vector'
+      const use = operand === 'weight' ? useOf(node.op) : 'vector'
       const known = uses.get(keyOf(weight))
       if (!known || use === 'linear') uses.set(keyOf(weight), { weight, use })
     }

@@ -5,6 +5,7 @@ import type { Limits } from '../ops/domain.ts'
 import { opShape } from '../ops/table.ts'
 import { rowBytes } from '../tensor/format.ts'
 import { encodeInputs } from './encode-inputs.ts'
+import { fuseGatedLinears } from './fuse-gated-linears.ts'
 import { fuseResidualNorms } from './fuse-residual-norms.ts'
 import { Graph } from './graph.ts'
 import { mergeLinears } from './merge-linears.ts'
@@ -233,4 +234,26 @@ test('the place of an encoded value says what it is, and its rows are an odd num
     assert.deepEqual([places['out']!.format, places['out']!.stride], ['bf16', 16])
   }
   for (const { places } of instructions.filter((i) => i.op === 'linear')) assert.equal(places['x']!.format, 'bf16')
+})
+
+/** Gate and up of one value; `also` reads something of them besides. */
+function gatedModel(also: 'nothing' | 'gate' | 'bias'): GraphData {
+  const g = new Graph(anyShape({ e: [50, 12], gate: [20, 12], up: [20, 12], bias: [20] }))
+  const ids = g.frame('tokenIds', 'tokens')
+  const x = g.op('embedding', 'x', { ids, weight: g.weight('e', 50, 12) }, {})['out']!
+  const product = (name: string) => {
+    const bias = also === 'bias' ? g.weight('bias', 1, 20) : undefined
+    return g.op('linear', name, { x, weight: g.weight(name, 20, 12), bias }, { activation: 'none' })['out']!
+  }
+  const [gate, up] = [product('gate'), product('up')]
+  g.op('gatedActivation', 'gated', { gate, up }, { activation: 'silu' })
+  if (also === 'gate') g.op('selectRows', 'rows', { x: gate }, {})
+  return mergeLinears(g.finish(), () => true)
+}
+
+test('gate and up become one op, unless their halves are wanted or biased', () => {
+  const ops = (also: 'nothing' | 'gate' | 'bias') => names(fuseGatedLinears(gatedModel(also)).nodes)
+  assert.deepEqual(ops('nothing'), ['embedding x', 'gatedLinear gate+up'])
+  assert.deepEqual(ops('gate'), ['embedding x', 'linear gate+up', 'gatedActivation gated', 'selectRows rows'])
+  assert.deepEqual(ops('bias'), ['embedding x', 'linear gate+up', 'gatedActivation gated'])
 })

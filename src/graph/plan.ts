@@ -3,6 +3,7 @@ import type { Limits } from '../ops/domain.ts'
 import type { FormatName } from '../tensor/format.ts'
 import type { KvFormat } from '../tensor/kv-format.ts'
 import { encodeInputs } from './encode-inputs.ts'
+import { fuseGatedLinears } from './fuse-gated-linears.ts'
 import { fuseResidualNorms } from './fuse-residual-norms.ts'
 import { mergeLinears } from './merge-linears.ts'
 import type { GraphData, Node, Operand, Weight } from './node.ts'
@@ -20,7 +21,7 @@ export interface PlanOptions {
 }
 
 /**
- * Rewrites a graph and places it: merged linears, fused norms, inputs of products rounded where the backend wants it, every weight and activation at its offset in an arena
+ * Rewrites a graph and places it: merged linears, fused norms and gates, inputs of products rounded where the backend wants it, every weight and activation at its offset in an arena
  * of fixed size. `stored` gives the format of a checkpoint tensor. The result is data for a backend to compile.
  */
 export function planProgram(
@@ -31,7 +32,8 @@ export function planProgram(
   options: PlanOptions = {},
 ): Program {
   assert(limits.blockSize === policy.blockSize, 'plan: the limits and the backend disagree on the KV block size')
-  const fused = fuseResidualNorms(mergeLinears(graph, sameFormat(stored, options.wanted)))
+  const merged = mergeLinears(graph, sameFormat(stored, options.wanted))
+  const fused = fuseGatedLinears(fuseResidualNorms(merged))
   const weights = placeWeights(fused, policy, stored, options.wanted)
   const rewritten = encodeInputs(fused, (weight) => weights.find(weight).input)
   const activations = placeActivations(rewritten, limits, options.reuse ?? true)

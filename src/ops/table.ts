@@ -282,7 +282,7 @@ export const ops = {
   },
   encode: {
     id: 17,
-    doc: 'x rounded to what a product takes; only linear reads the result (see ops/encoding.ts)',
+    doc: 'x rounded to what a product takes; only linear and gatedLinear read the result (see ops/encoding.ts)',
     operands: { x: activation, out: output },
     attributes: { encoding: encodings },
     frame: [],
@@ -291,6 +291,23 @@ export const ops = {
       return { out: like(o['x']) }
     },
     cost: perElement(3, 1.5),
+  },
+  gatedLinear: {
+    id: 18,
+    doc: 'out = activation(x . gate^T) * (x . up^T); the first half of the rows of the weight is gate, the second up',
+    operands: { x: activation, weight, out: output },
+    attributes: { activation: activations },
+    frame: [],
+    shape: (o) => {
+      const { width, rows } = o['weight']!
+      need(o['x']!.width === width, `gatedLinear: x has ${o['x']!.width} columns, the weight ${width}`)
+      need(rows % 2 === 0, 'gatedLinear: the weight is no two halves')
+      return { out: { domain: o['x']!.domain, width: rows / 2 } }
+    },
+    cost: (o) => ({
+      flops: 2 * o['weight']!.rows * o['weight']!.width + 10 * (o['weight']!.rows / 2),
+      bytes: 4 * (o['x']!.width + o['weight']!.rows / 2),
+    }),
   },
 } as const satisfies Record<string, OpShape>
 

@@ -1,7 +1,9 @@
 import type { Instruction } from '../../graph/program.ts'
 import type { Frame } from '../../ops/frame.ts'
-import type { OpName } from '../../ops/table.ts'
+import type { Activation, OpName } from '../../ops/table.ts'
+import { activationFunctions } from '../reference/activation.ts'
 import { drawId } from '../reference/choose.ts'
+import { gateAndUp } from '../reference/linear.ts'
 import { type Matrix, type Operands, rowOf, type Step } from '../reference/operand.ts'
 import { uniform } from '../reference/philox.ts'
 import { logProbability, massOf } from '../reference/softmax.ts'
@@ -87,6 +89,26 @@ const linear: Compare = (c) => {
   return byElement(c, 'out', (row) => {
     const ofRow = slack(row)
     return (_, column, expected) => ofRow(column) + tolerances.element * Math.abs(expected) + tolerances.vanishing
+  })
+}
+
+/** The greatest slope of an activation, and some more. */
+const steepest = 1.2
+
+/** Each of the two products may be off as one alone, and what they make of it as a gatedActivation. */
+const gatedLinear: Compare = (c) => {
+  const [x, weight] = [c.expected['x'] as Matrix, c.expected['weight'] as Matrix]
+  const both = gateAndUp({ x, weight }, c.expectedStep, 0, c.rows)
+  const slack = linearSlack(x, weight)
+  const f = activationFunctions[c.instruction.attributes['activation'] as Activation]
+  return byElement(c, 'out', (row, expected) => {
+    const [ofRow, values] = [slack(row), rowOf(both, row)]
+    const most = tolerances.activation * magnitude(expected) + tolerances.vanishing
+    return (_, column) => {
+      const other = column + expected.length
+      const [gate, up] = [values[column]!, values[other]!]
+      return steepest * ofRow(column) * Math.abs(up) + Math.abs(f(gate)) * ofRow(other) + most
+    }
   })
 }
 
@@ -178,6 +200,7 @@ const rules: Readonly<Record<OpName, Compare>> = {
   choose,
   topTokens,
   encode,
+  gatedLinear,
 }
 
 /** The first place where the two results differ by more than the op's tolerance. */

@@ -61,6 +61,26 @@ function linearCase(format: FormatName, wanted?: FormatName): Case {
   }
 }
 
+const gated: Case = {
+  name: 'gatedLinear, every storage format',
+  ops: ['gatedLinear'],
+  async run(backend, random) {
+    const tokens = rowCounts(random)
+    const bench = await openBench(backend, random, {
+      limits: { tokens },
+      build: (b) => {
+        for (const format of formatNames) {
+          const [rows, columns] = [2 * outputs(random), columnsOf(format, random)]
+          const weight = stacked(b, `${format}.weight`, format, rows, columns)
+          const x = normalInput(b, `${format}.x`, columns, random.pick([1, 0.01]))
+          b.g.op('gatedLinear', format, { x, weight }, { activation: random.pick(activations) })
+        }
+      },
+    })
+    await runRows(bench, random.int(1, tokens))
+  },
+}
+
 /** Blocks of every kind, by the greatest magnitude they may have; the last two hold something that is not finite. */
 const magnitudes = [1, 1, 1e-3, 1e4, 3e38, 0, 1e-44, smallestBlock, smallestBlock * 0.999, Number.NaN, Infinity]
 
@@ -128,4 +148,4 @@ export const convertedCases: readonly Case[] = [
   encode,
 ]
 
-export const matrixCases: readonly Case[] = [...formatNames.map((f) => linearCase(f)), embeddings]
+export const matrixCases: readonly Case[] = [...formatNames.map((f) => linearCase(f)), gated, embeddings]

@@ -1,6 +1,6 @@
 import type { Activation } from '../../ops/table.ts'
 import { activationFunctions } from './activation.ts'
-import type { Matrix, Step } from './operand.ts'
+import { type Matrix, matrixOf, type Step } from './operand.ts'
 
 /** Rows of the weight multiplied together: x is loaded once for all, and their sums do not wait for each other. */
 const TILE = 4
@@ -54,5 +54,29 @@ export function linear(
       for (let t = 0; t < count; t++) out.data[at + t] = f(sums[t]! + (bias ? bias.data[bias.start + n + t]! : 0))
     }
     n += count
+  }
+}
+
+/** Both products of some rows, in float32. */
+export function gateAndUp({ x, weight }: { x: Matrix; weight: Matrix }, step: Step, from: number, to: number): Matrix {
+  const out = matrixOf(new Float32Array((to - from) * weight.rows), weight.rows)
+  const rows = { ...x, start: x.start + from * x.stride }
+  linear({ x: rows, weight, out }, { activation: 'none' }, step, 0, to - from)
+  return out
+}
+
+export function gatedLinear(
+  o: { x: Matrix; weight: Matrix; out: Matrix },
+  a: { activation: Activation },
+  step: Step,
+  from: number,
+  to: number,
+): void {
+  const both = gateAndUp(o, step, from, to)
+  const f = activationFunctions[a.activation]
+  const { data, start, stride, width } = o.out
+  for (let r = from; r < to; r++) {
+    const at = (r - from) * both.stride
+    for (let n = 0; n < width; n++) data[start + r * stride + n] = f(both.data[at + n]!) * both.data[at + width + n]!
   }
 }

@@ -3,7 +3,7 @@ import { gatedActivation } from './activation.ts'
 import { attention, writeKv } from './attention.ts'
 import { choose } from './choose.ts'
 import { encode } from './encode.ts'
-import { linear } from './linear.ts'
+import { gatedLinear, linear } from './linear.ts'
 import { maskTokens } from './mask-tokens.ts'
 import { addRmsNorm, rmsNorm } from './norm.ts'
 import type { ReferenceOp } from './operand.ts'
@@ -32,4 +32,5 @@ export const referenceOps: Readonly<Record<OpName, ReferenceOp>> = {
   choose,
   topTokens,
   encode,
+  gatedLinear,
 }
