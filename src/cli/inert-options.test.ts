@@ -49,6 +49,6 @@ test('booleans of the reference are bare flags, and true or false', () => {
 })
 
 test('variables that are no flags are answered too', () => {
-  assert.deepEqual(variableNotices({ PATH: '/bin', AIP_PREDICT_ROUTE: '/vertex' }), [])
+  assert.deepEqual(variableNotices({ PATH: '/bin', ATTENTION: '' }), [])
   assert.deepEqual(variableNotices({ ATTENTION: 'paged' }), ['ATTENTION does not apply: there is one attention'])
 })

@@ -97,12 +97,21 @@ function serveOptionsOf(flags: ServeFlags): ServeOptions {
   const { payloadLimit, maxClientBatchSize, corsAllowOrigin = [], jsonOutput, logLevel, validationWorkers } = flags
   const limits = { maxConcurrentRequests, maxBestOf, maxStopSequences, maxTopNTokens, payloadLimit, maxClientBatchSize }
   const access = { corsAllowOrigin, apiKeys: flags.apiKey ?? [], strict: flags.strict }
-  const { COMPUTE_TYPE: computeType, DOCKER_LABEL: dockerLabel, GIT_SHA: sha } = process.env
   return {
     ...{ version, hostname, port, ...limits, ...access, jsonOutput, logLevel },
     ...(validationWorkers && { validationWorkers }),
-    ...(computeType && { computeType }),
-    ...(dockerLabel && { dockerLabel }),
-    ...(sha && { sha }),
+    ...settingsOfVariables(process.env),
   }
+}
+
+/** Settings that have a variable but no flag. */
+function settingsOfVariables(env: Readonly<Record<string, string | undefined>>): ServeOptions {
+  const named = {
+    computeType: env['COMPUTE_TYPE'],
+    dockerLabel: env['DOCKER_LABEL'],
+    sha: env['GIT_SHA'],
+    vertexPredictRoute: env['AIP_PREDICT_ROUTE'],
+    vertexHealthRoute: env['AIP_HEALTH_ROUTE'],
+  }
+  return Object.fromEntries(Object.entries(named).filter(([, value]) => value)) as ServeOptions
 }
