@@ -2,7 +2,7 @@
 
 Needs transformers with accelerate and gguf, torch and ctranslate2. JSON on the last line.
 
-    python bench/versus/run-ctranslate2.py --model smol-BF16.gguf --scratch FOLDER [--threads 1,2] [--types bfloat16,int8]
+    python bench/versus/run-ctranslate2.py --model smol-BF16.gguf --scratch FOLDER [--threads 1,2] [--types int8,float32]
 """
 
 import argparse
@@ -50,7 +50,7 @@ def main():
     parser.add_argument("--model", required=True)
     parser.add_argument("--scratch", required=True)
     parser.add_argument("--threads", default="1,2")
-    parser.add_argument("--types", default="bfloat16,int8")
+    parser.add_argument("--types", default="int8,float32")
     parser.add_argument("--rounds", type=int, default=2)
     given = parser.parse_args()
     folder = os.path.join(given.scratch, "hf")
