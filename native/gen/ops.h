@@ -3,7 +3,7 @@
 #include <stdint.h>
 
 namespace loquent {
-constexpr int32_t tableHash = 650799889;
+constexpr int32_t tableHash = 2029207270;
 constexpr int32_t programMagic = 827412300;
 constexpr int32_t lineBytes = 64;
 enum class Domain : int32_t { fixed = 0, tokens = 1, samples = 2 };
@@ -32,8 +32,8 @@ constexpr FormatShape formatShapes[] = {
 struct Limits { int32_t tokens, sequences, samples, context, blocks, blockSize, vocabulary, topTokens, masks; };
 struct ProgramHeader { int32_t magic, hash, words, instructions, caches, weightLines, activationLines, cacheLines, frameLines; Limits limits; };
 struct CacheRecord { int32_t offset, blockLines, kvHeads, headDim, format; };
-enum class Field : int32_t { counts = 0, tokenIds = 1, positions = 2, ropeLengths = 3, slots = 4, tokenSequences = 5, queryStarts = 6, contextLengths = 7, blockTables = 8, sampleRows = 9, sampleHistory = 10, sampleLengths = 11, sampleTargets = 12, sampleSeedLow = 13, sampleSeedHigh = 14, sampling = 15, temperature = 16, topK = 17, topP = 18, typicalP = 19, repetitionPenalty = 20, frequencyPenalty = 21, sampleMasks = 22, topTokens = 23, masks = 24, history = 25, chosen = 26, chosenLogprobs = 27, sampleStatus = 28, topCounts = 29, topIds = 30, topLogprobs = 31 };
-constexpr int32_t fieldCount = 32;
+enum class Field : int32_t { counts = 0, tokenIds = 1, positions = 2, ropeLengths = 3, slots = 4, tokenSequences = 5, queryStarts = 6, contextLengths = 7, blockTables = 8, sampleRows = 9, sampleHistory = 10, sampleLengths = 11, sampleTargets = 12, sampleSeedLow = 13, sampleSeedHigh = 14, sampling = 15, temperature = 16, topK = 17, topP = 18, typicalP = 19, repetitionPenalty = 20, frequencyPenalty = 21, sampleMasks = 22, topTokens = 23, masks = 24, history = 25, chosen = 26, chosenLogprobs = 27, sampleStatus = 28, topCounts = 29, topIds = 30, topLogprobs = 31, watermarkGamma = 32, watermarkDelta = 33 };
+constexpr int32_t fieldCount = 34;
 enum class Op : int32_t { embedding = 1, linear = 2, rmsNorm = 3, addRmsNorm = 4, ropeTable = 5, rope = 6, writeKv = 7, attention = 8, gatedActivation = 9, add = 10, selectRows = 11, penalize = 12, maskTokens = 13, warp = 14, choose = 15, topTokens = 16, encode = 17, gatedLinear = 18 };
 constexpr int32_t opCount = 19;
 enum class Activation : int32_t { none = 0, relu = 1, gelu = 2, gelu_tanh = 3, quick_gelu = 4, silu = 5 };
@@ -170,7 +170,7 @@ struct SelectRows {
   Operand x;
   Operand out;
 };
-/** repetition, then frequency penalty over the ids of the history; rows with a target pass */
+/** watermark (green list of the last id), repetition, then frequency penalty over the ids of the history; rows with a target pass */
 struct Penalize {
   static constexpr Op op = Op::penalize;
   Operand logits;

@@ -27,6 +27,49 @@ void penalizeRow(float* x, int32_t width, const int32_t* ids, int32_t length, fl
   }
 }
 
+/** MT19937, as far as torch's `randperm` on a CPU needs it. Twin: src/ops/green-list.ts. */
+struct Twister {
+  static constexpr int size = 624, middle = 397;
+  uint32_t state[size];
+  int index = size;
+
+  explicit Twister(uint32_t seed) {
+    state[0] = seed;
+    for (int i = 1; i < size; i++) state[i] = 1812433253u * (state[i - 1] ^ state[i - 1] >> 30) + static_cast<uint32_t>(i);
+  }
+  uint32_t next() {
+    if (index >= size) refill();
+    uint32_t y = state[index++];
+    y ^= y >> 11;
+    y ^= y << 7 & 0x9d2c5680u;
+    y ^= y << 15 & 0xefc60000u;
+    return y ^ y >> 18;
+  }
+  void refill() {
+    for (int i = 0; i < size; i++) {
+      const uint32_t y = (state[i] & 0x80000000u) | (state[(i + 1) % size] & 0x7fffffffu);
+      state[i] = state[(i + middle) % size] ^ y >> 1 ^ (y & 1 ? 0x9908b0dfu : 0);
+    }
+    index = 0;
+  }
+};
+
+/** Adds delta to the green list of the previous id; only as much of the permutation is drawn as it needs. */
+void watermarkRow(float* x, int32_t width, int32_t previous, float gamma, float delta, int32_t* ids) {
+  Twister twister(15485863u * static_cast<uint32_t>(previous));
+  for (int32_t i = 0; i < width; i++) ids[i] = i;
+  // What is no share (the frame is not checked for it) favours nothing.
+  const auto count = gamma > 0 && gamma <= 1 ? static_cast<int32_t>(static_cast<double>(gamma) * width) : 0;
+  for (int32_t i = 0; i < count; i++) {
+    if (i < width - 1) {
+      const int32_t other = i + static_cast<int32_t>(twister.next() % static_cast<uint32_t>(width - i)), id = ids[i];
+      ids[i] = ids[other];
+      ids[other] = id;
+    }
+    x[ids[i]] = x[ids[i]] + delta;
+  }
+}
+
 int32_t penalizeTasks(const Step& s, const void* record) { return rowsOf(s, as<op::Penalize>(record).logits); }
 
 void runPenalize(const Step& s, const void* record, int32_t row, uint8_t* scratch) {
@@ -35,10 +78,14 @@ void runPenalize(const Step& s, const void* record, int32_t row, uint8_t* scratc
   carryRow(out, rowOf(s, o.logits, row), o.out.width);
   if (ints(s, Field::sampleTargets)[row] >= 0) return;
   const float repetition = floats(s, Field::repetitionPenalty)[row], frequency = floats(s, Field::frequencyPenalty)[row];
-  if (repetition == 1.0f && frequency == 0.0f) return;
+  const float gamma = floats(s, Field::watermarkGamma)[row], delta = floats(s, Field::watermarkDelta)[row];
   const int64_t history = ints(s, Field::sampleHistory)[row];
   const int32_t* ids = ints(s, Field::history) + history * s.limits->context;
-  penalizeRow(out, o.out.width, ids, ints(s, Field::sampleLengths)[row], repetition, frequency, reinterpret_cast<int32_t*>(scratch));
+  const int32_t length = ints(s, Field::sampleLengths)[row];
+  auto* room = reinterpret_cast<int32_t*>(scratch);
+  if (delta != 0.0f && length > 0) watermarkRow(out, o.out.width, ids[length - 1], gamma, delta, room);
+  if (repetition == 1.0f && frequency == 0.0f) return;
+  penalizeRow(out, o.out.width, ids, length, repetition, frequency, room);
 }
 
 size_t penalizeScratch(const Limits&, const void* record) { return static_cast<size_t>(as<op::Penalize>(record).logits.width) * 4; }

@@ -32,7 +32,11 @@ export function openBackend(options: BackendOptions): OpenedBackend {
 
 function openNamed(name: Exclude<BackendName, 'auto'>, { threads, isa, affinity }: BackendOptions): Backend {
   if (name === 'reference') return openReferenceBackend()
-  return openCpuBackend({ ...(threads !== undefined && { threads }), ...(isa !== undefined && { isa }), ...(affinity && { affinity }) })
+  return openCpuBackend({
+    ...(threads !== undefined && { threads }),
+    ...(isa !== undefined && { isa }),
+    ...(affinity && { affinity }),
+  })
 }
 
 function openBest(options: BackendOptions): OpenedBackend {

@@ -80,4 +80,6 @@ function fillSampling(frame: Frame, sequence: Sequence, row: number): void {
   frame.typicalP[row] = sampling.typicalP
   frame.repetitionPenalty[row] = sampling.repetitionPenalty
   frame.frequencyPenalty[row] = sampling.frequencyPenalty
+  frame.watermarkGamma[row] = sampling.watermark?.gamma ?? 0
+  frame.watermarkDelta[row] = sampling.watermark?.delta ?? 0
 }

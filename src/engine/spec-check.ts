@@ -12,7 +12,7 @@ const priority: Rule = [
 ]
 const share: Rule = [(x) => x > 0 && x <= 1, 'in (0, 1]']
 
-const rules: Readonly<Record<Exclude<keyof SamplingParameters, 'sampling' | 'seed'>, Rule>> = {
+const rules: Readonly<Record<Exclude<keyof SamplingParameters, 'sampling' | 'seed' | 'watermark'>, Rule>> = {
   temperature: positive,
   topK: [(x) => Number.isInteger(x) && x >= 0 && x < 2 ** 31, 'an integer, 0 or more'],
   topP: share,
@@ -43,6 +43,10 @@ export function checkSpec(spec: GenerateSpec, facts: Pick<EngineFacts, 'vocabula
   check('maxNewTokens', spec.maxNewTokens, [Number.isInteger, 'an integer'])
   const done = spec.generatedIds?.length ?? 0
   check('generatedIds', done, [(x) => x === 0 || x < spec.maxNewTokens, 'fewer than maxNewTokens'])
+  if (spec.sampling.watermark) {
+    check('watermark gamma', spec.sampling.watermark.gamma, share)
+    check('watermark delta', spec.sampling.watermark.delta, [Number.isFinite, 'a number'])
+  }
   for (const [name, rule] of Object.entries(rules)) {
     check(name, spec.sampling[name as keyof typeof rules], rule)
   }

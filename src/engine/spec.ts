@@ -10,6 +10,8 @@ export interface SamplingParameters {
   readonly typicalP: number
   readonly repetitionPenalty: number
   readonly frequencyPenalty: number
+  /** Adds `delta` to the logits of the green list (a share `gamma` of the vocabulary) of the token before. */
+  readonly watermark?: { readonly gamma: number; readonly delta: number }
 }
 
 /** One request as the engine sees it: ids in, ids out. Plain data, so that it crosses a thread or a process. */
@@ -66,6 +68,8 @@ export interface EngineFacts {
   /** Most tokens of one sequence, prompt and generated. */
   readonly maxTotalTokens: number
   readonly maxTopTokens: number
+  /** Tokens of a KV block. */
+  readonly blockTokens: number
   readonly backend: string
   readonly dtype: string
   readonly eosIds: readonly number[]
@@ -108,6 +112,34 @@ export interface StepTimes {
   readonly between: number
 }
 
+/** How many durations lie up to each of `durationBounds` (and above the one before), then beyond; their sum in seconds. */
+export interface DurationCounts {
+  readonly counts: readonly number[]
+  readonly sum: number
+}
+
+/** Calls of the backend, and of the steps that succeeded how long they took: in all, and in their parts. */
+export interface MethodCounts {
+  readonly count: number
+  readonly failures: number
+  readonly inference: DurationCounts
+  /** In the backend. */
+  readonly forward: DurationCounts
+  /** Making tokens of what it gave. */
+  readonly decode: DurationCounts
+  /** Telling tokens, and giving back what ended requests held. */
+  readonly filter: DurationCounts
+}
+
+export interface StepCounts {
+  /** A step is of `prefill` when it computes some of a prompt. */
+  readonly methods: { readonly prefill: MethodCounts; readonly decode: MethodCounts }
+  /** How often 1, 2, ... requests had their first step together. */
+  readonly started: readonly number[]
+  /** How often they joined others that ran. */
+  readonly joined: number
+}
+
 export interface EngineStats {
   readonly waiting: number
   readonly running: number
@@ -120,6 +152,7 @@ export interface EngineStats {
   readonly requests: RequestCounts
   readonly cancels: CancelTimes
   readonly times: StepTimes
+  readonly stepCounts: StepCounts
   /** Of the engine that runs now, as are the counts above. */
   readonly steps: number
   readonly tokensGenerated: number

@@ -21,4 +21,6 @@ export type {
   StreamEvent,
   Token,
   TokenSpan,
+  Watermark,
 } from './types.ts'
+export { detectWatermark, detectWatermarkOf, type WatermarkEvidence } from './watermark.ts'

@@ -7,6 +7,7 @@ import { LoquentError } from '../base/errors.ts'
 import { embeddedModel } from './embedded.ts'
 import type { GenerateOptions, LLM, StreamEvent } from './index.ts'
 import { load } from './load.ts'
+import { detectWatermark } from './watermark.ts'
 
 const question = 'What is Deep Learning?'
 
@@ -130,6 +131,24 @@ describe('a loaded model', () => {
       )
       assert.equal((await llm.generate(question, { maxNewTokens: 1 })).generatedTokens, 1)
     })
+  }
+})
+
+test('a watermark is found where it was asked for, and nowhere else', async () => {
+  // The embedded model is so sure of its words that TGI's gentle delta of 2 hardly moves it.
+  const llm = await load(embeddedModel, { watermark: { delta: 12 } })
+  try {
+    const options = { maxNewTokens: 100, temperature: 1.5, seed: 3 }
+    const prompts = ['Once upon a time', 'The weather', 'My name is', 'A computer']
+    const idsOf = async (watermark: boolean) => {
+      const answers = await Promise.all(prompts.map((p) => llm.generate(p, { ...options, watermark })))
+      return answers.flatMap((g) => g.tokens.map((t) => t.id))
+    }
+    const { vocabulary } = llm.info
+    assert.ok(detectWatermark(await idsOf(true), vocabulary).zScore > 5)
+    assert.ok(Math.abs(detectWatermark(await idsOf(false), vocabulary).zScore) < 4)
+  } finally {
+    await llm.close()
   }
 })
 

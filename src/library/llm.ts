@@ -108,7 +108,7 @@ export class LoadedModel implements LLM {
 
   async #prepare(prompt: Prompt, options: GenerateOptions): Promise<Prepared> {
     checkOptions(prompt, options, this.info)
-    const sampling = samplingOf(options)
+    const sampling = samplingOf(options, this.info.watermark)
     const { tokenizer, bosToken } = this.#text
     const bosId = bosToken === undefined ? undefined : tokenizer.idOf(bosToken)
     const ids = truncateIds(await this.#idsOf(prompt, options.addSpecialTokens ?? true), options.truncate, bosId)

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { fail } from '../base/errors.ts'
 import type { GenerateSpec, SamplingParameters } from '../engine/spec.ts'
-import type { GenerateOptions, ModelInfo, Prompt } from './types.ts'
+import type { GenerateOptions, ModelInfo, Prompt, Watermark } from './types.ts'
+import { defaultWatermark } from './watermark.ts'
 
 const maxSeed = 0xffff_ffff_ffff_ffffn
 
@@ -17,7 +18,7 @@ const invalid = (reason: string): never => fail('request.invalid', { reason })
 export const randomSeed = (): bigint => randomBytes(8).readBigUInt64LE()
 
 /** Sampling parameters of a request, checked; the words of the errors are TGI's. */
-export function samplingOf(o: GenerateOptions): SamplingParameters {
+export function samplingOf(o: GenerateOptions, watermark: Watermark = defaultWatermark): SamplingParameters {
   const { temperature = 1, topK = 0, topP = 1, typicalP = 1, repetitionPenalty = 1, frequencyPenalty = 0 } = o
   if (!(temperature > 0)) invalid('`temperature` must be strictly positive')
   if (!(repetitionPenalty > 0)) invalid('`repetition_penalty` must be strictly positive')
@@ -29,7 +30,8 @@ export function samplingOf(o: GenerateOptions): SamplingParameters {
   const sampling = (o.doSample ?? false) || temperature !== 1 || topK !== 0 || topP < 1 || typicalP < 1
   const seed = o.seed === undefined ? randomSeed() : BigInt(o.seed)
   if (seed < 0n || seed > maxSeed) invalid('`seed` must be an unsigned 64-bit integer')
-  return { sampling, seed, temperature, topK, topP, typicalP, repetitionPenalty, frequencyPenalty }
+  const chosen = { sampling, seed, temperature, topK, topP, typicalP, repetitionPenalty, frequencyPenalty }
+  return o.watermark ? { ...chosen, watermark } : chosen
 }
 
 /** The prompt's ids cut to their last `truncate`; a leading BOS stays first, as TGI's tokenizer keeps it. */

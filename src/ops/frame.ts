@@ -69,6 +69,8 @@ export const frameFields = {
   topCounts: field('i32', perSample, 'out: alternatives written'),
   topIds: field('i32', (l) => l.samples * l.topTokens, 'out: their ids, likeliest first, ties by ascending id'),
   topLogprobs: field('f32', (l) => l.samples * l.topTokens, 'out: their log-probabilities'),
+  watermarkGamma: field('f32', perSample, 'share of the vocabulary that a watermark favours'),
+  watermarkDelta: field('f32', perSample, 'added to the logits of its green list; 0 is off'),
 } as const satisfies Record<string, FieldShape>
 
 export type FrameField = keyof typeof frameFields

@@ -54,6 +54,8 @@ function fillRow(frame: Frame, limits: Limits, s: number, random: Random): void 
   frame.typicalP[s] = some(1, () => random.pick([1e-6, 0.2, 0.5, 0.95, random.next()]))
   frame.repetitionPenalty[s] = some(1, () => random.pick([0.5, 1.1, 2]))
   frame.frequencyPenalty[s] = some(0, () => random.pick([-2, 0.3, 2]))
+  frame.watermarkGamma[s] = random.pick([0.25, 0.5, 1])
+  frame.watermarkDelta[s] = some(0, () => random.pick([2, 10, -1]))
   frame.sampleMasks[s] = some(-1, () => random.int(0, limits.masks - 1))
   frame.topTokens[s] = some(0, () => random.int(1, limits.topTokens))
 }

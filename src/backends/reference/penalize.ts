@@ -1,4 +1,5 @@
 import type { Frame } from '../../ops/frame.ts'
+import { greenList } from '../../ops/green-list.ts'
 import { type Matrix, rowOf, type Step } from './operand.ts'
 
 /** How often each id occurs in the history of sampled row `s`. */
@@ -25,12 +26,22 @@ function penalizeRow(logits: Float32Array, counts: ReadonlyMap<number, number>, 
   }
 }
 
+function watermarkRow(logits: Float32Array, { frame, limits }: Step, s: number): void {
+  const length = frame.sampleLengths[s]!
+  const delta = frame.watermarkDelta[s]!
+  if (delta === 0 || length === 0) return
+  const previous = frame.history[frame.sampleHistory[s]! * limits.context + length - 1]!
+  for (const id of greenList(previous, logits.length, frame.watermarkGamma[s]!)) logits[id] = logits[id]! + delta
+}
+
 export function penalize(o: { logits: Matrix; out: Matrix }, _a: object, step: Step, from: number, to: number): void {
   const { frame } = step
   for (let s = from; s < to; s++) {
     const out = rowOf(o.out, s)
     out.set(rowOf(o.logits, s))
+    if (frame.sampleTargets[s]! >= 0) continue
+    watermarkRow(out, step, s)
     const off = frame.repetitionPenalty[s] === 1 && frame.frequencyPenalty[s] === 0
-    if (!off && frame.sampleTargets[s]! < 0) penalizeRow(out, countsOf(step, s), frame, s)
+    if (!off) penalizeRow(out, countsOf(step, s), frame, s)
   }
 }

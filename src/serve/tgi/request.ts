@@ -9,6 +9,7 @@ export function optionsOf({ parameters: p, addSpecialTokens }: Job, signal: Abor
     maxNewTokens: p.max_new_tokens,
     repetitionPenalty: p.repetition_penalty,
     frequencyPenalty: p.frequency_penalty,
+    watermark: p.watermark || null,
     seed: p.seed,
     stop: p.stop,
     truncate: p.truncate,

@@ -33,7 +33,6 @@ const rules: readonly (readonly [request: Broken, reason: string])[] = [
   [{ parameters: { top_n_tokens: 6 } }, '`top_n_tokens` must be >= 0 and <= 5. Given: 6'],
   [{ inputs: '' }, '`inputs` cannot be empty'],
   [{ parameters: { truncate: 0 } }, '`truncate` must be strictly positive and less than 32. Given: 0'],
-  [{ parameters: { watermark: true } }, '`watermark` is not supported yet'],
   [{ parameters: { grammar: { type: 'regex', value: 'a' } } }, '`grammar` is not supported yet'],
   [
     { inputs: words(40), parameters: { max_new_tokens: 25 } },
@@ -117,7 +116,6 @@ test('what a stream cannot do is an event of a stream', async () => {
     [{ best_of: 2 }, '`best_of` != 1 is not supported when streaming tokens'],
     [{ decoder_input_details: true }, '`decoder_input_details` == true is not supported when streaming tokens'],
     [{ temperature: -1 }, '`temperature` must be strictly positive'],
-    [{ watermark: true }, '`watermark` is not supported yet'],
   ]
   for (const [parameters, reason] of refused) {
     const response = await live.post('/generate_stream', { inputs: 'x', parameters })

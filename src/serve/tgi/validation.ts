@@ -53,7 +53,6 @@ const rules: readonly Rule[] = [
     truncate !== null &&
     (truncate === 0 || truncate > max) &&
     `\`truncate\` must be strictly positive and less than ${max}. Given: ${truncate}`,
-  ({ parameters: p }) => p.watermark && '`watermark` is not supported yet',
   ({ parameters: { grammar } }) => grammar !== null && (grammarFault(grammar) ?? '`grammar` is not supported yet'),
 ]
 
