@@ -67,6 +67,7 @@ const stream = async (url: string): Promise<string> => {
 test('SIGTERM during 32 streams: all finish or are told within the time, code 0, nothing stays', posix, async () => {
   const argv = ['--port', '0', '--json-output', '--num-shard', '2', '-g', '0', '--max-input-length', '100']
   const { child, url, log } = await started(argv, { HOSTNAME: 'pod-7', COMPUTE_TYPE: 'tested' })
+  assert.match(url, /^http:\/\/127\.0\.0\.1:/)
   const info = await fetch(`${url}/info`)
   assert.equal(((await info.json()) as { max_input_tokens: number }).max_input_tokens, 100)
   const texts = Promise.all(Array.from({ length: streams }, () => stream(url)))

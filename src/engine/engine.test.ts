@@ -221,7 +221,7 @@ function failingEngine(heard: Listener, fails: (step: number) => boolean, millis
     close: () => {},
   }
   const facts = { architecture: '', vocabulary: 50, maxTotalTokens: 64, maxTopTokens: 4, backend: '', dtype: '' }
-  return new Engine({ ...facts, eosIds: [] }, runner, createScheduler(limits), heard.emit)
+  return new Engine({ ...facts, blockTokens: 16, eosIds: [] }, runner, createScheduler(limits), heard.emit)
 }
 
 test('a step that fails once is run again, and costs nobody anything', async () => {

@@ -8,6 +8,7 @@ import { Sequence } from './sequence.ts'
 import type { EngineFacts, EngineStats, GenerateSpec, TokenEvents } from './spec.ts'
 import { checkSpec } from './spec-check.ts'
 import type { FinishReason, Sampled, SequenceEvent, Step } from './step.ts'
+import { StepTally } from './step-counts.ts'
 import { type Ending, Tally } from './tally.ts'
 
 /** Most requests that wait; more are refused with `engine.overloaded`. Front doors set lower limits of their own. */
@@ -28,7 +29,7 @@ interface Clock {
 }
 
 /** A run of a step on its way; it never rejects, so that nobody has to listen before it ends. */
-type Outcome = { readonly sampled: Sampled } | { readonly error: unknown }
+type Outcome = ({ readonly sampled: Sampled } | { readonly error: unknown }) & { readonly milliseconds: number }
 
 /**
  * The loop: steps as long as somebody runs, one in flight at a time, and nothing at all when nobody does. What a step
@@ -42,6 +43,7 @@ export class Engine {
   readonly #emit: EmitEvents
   readonly #clocks = new Map<number, Clock>()
   readonly #tally = new Tally()
+  readonly #stepTally = new StepTally()
   /** What the last step gave, not yet told. */
   #untold: RequestEvent[] = []
   /** Requests in the step that runs, and when those of them that were aborted since had been. */
@@ -86,7 +88,8 @@ export class Engine {
 
   stats(): EngineStats {
     const { requests, cancels, times, steps, tokensGenerated } = this.#tally
-    return { ...this.#scheduler.stats(), requests, cancels, times, steps, tokensGenerated }
+    const stepCounts = this.#stepTally.counts
+    return { ...this.#scheduler.stats(), requests, cancels, times, stepCounts, steps, tokensGenerated }
   }
 
   /** Fails what is pending, waits for the step in flight, and gives all memory back. */
@@ -106,11 +109,16 @@ export class Engine {
     for (let step = this.#scheduler.next(); step; step = this.#scheduler.next()) {
       this.#start(step)
       const running = this.#attempt(step)
-      this.#tell()
+      const tellMs = timed(() => this.#tell())
       const outcome = await running
-      if ('sampled' in outcome) this.#take(this.#scheduler.commit(step, outcome.sampled))
-      else await this.#redo(step, outcome.error)
-      this.#settle()
+      if ('sampled' in outcome) {
+        const decode = timed(() => this.#take(this.#scheduler.commit(step, outcome.sampled)))
+        const filter = timed(() => this.#settle()) + tellMs
+        this.#stepTally.end(step, { forward: outcome.milliseconds, decode, filter })
+      } else {
+        await this.#redo(step, outcome.error)
+        this.#settle()
+      }
     }
     this.#scheduler.check()
     this.#tally.rest()
@@ -120,11 +128,14 @@ export class Engine {
 
   #start({ slices }: Step): void {
     const now = performance.now()
+    let first = 0
     for (const { sequence } of slices) {
       const clock = this.#clocks.get(sequence.id)!
+      if (clock.started === undefined) first++
       clock.started ??= now
       this.#inFlight.add(sequence.id)
     }
+    this.#stepTally.start(first, first < slices.length)
   }
 
   /** Runs a step. While it does, the event loop turns, whatever the backend does: aborts are heard. */
@@ -134,15 +145,16 @@ export class Engine {
     const running = this.#runner
       .run(step)
       .then(
-        (sampled): Outcome => ({ sampled }),
-        (error: unknown): Outcome => ({ error }),
+        (sampled) => ({ sampled }) as const,
+        (error: unknown) => ({ error }) as const,
       )
       .finally(() => {
         ended = performance.now()
       })
     await nextTurn()
-    const outcome = await running
+    const outcome = { ...(await running), milliseconds: ended - began }
     this.#tally.ran(began, ended)
+    this.#stepTally.call(step, 'sampled' in outcome)
     return outcome
   }
 
@@ -219,4 +231,11 @@ export class Engine {
     this.#clocks.delete(id)
     this.#tally.end(how)
   }
+}
+
+/** Milliseconds that something takes. */
+function timed(work: () => void): number {
+  const began = performance.now()
+  work()
+  return performance.now() - began
 }

@@ -13,6 +13,7 @@ const facts: EngineFacts = {
   vocabulary: 50,
   maxTotalTokens: 64,
   maxTopTokens: 4,
+  blockTokens: 16,
   backend: 'reference',
   dtype: 'float32',
   eosIds: [],

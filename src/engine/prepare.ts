@@ -103,12 +103,13 @@ function engineFacts(
   backend: Backend,
   program: Program,
 ): EngineFacts {
-  const { vocabulary, context, topTokens } = program.limits
+  const { vocabulary, context, topTokens, blockSize } = program.limits
   return {
     architecture: architectureName(config) ?? architecture.names[0],
     vocabulary,
     maxTotalTokens: context,
     maxTopTokens: Math.min(maxTopTokens, topTokens),
+    blockTokens: blockSize,
     backend: backend.traits.name,
     dtype: dtypeOf(program),
     eosIds: readEosIds(config, generationConfig),

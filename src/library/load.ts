@@ -34,7 +34,7 @@ export async function load(model: string = embeddedModel, options: LoadOptions =
     const reason = `${maxInputTokens} is not less than maxTotalTokens (${host.facts.maxTotalTokens}) and above 0`
     fail('option.invalid', { name: 'maxInputTokens', reason })
   }
-  const { architecture, backend, dtype, vocabulary, maxTotalTokens, maxTopTokens, notice } = host.facts
+  const { architecture, backend, dtype, vocabulary, maxTotalTokens, maxTopTokens, blockTokens, notice } = host.facts
   const info: ModelInfo = {
     modelId: model === embeddedModel ? basename(model) : model,
     ...(found.commit !== undefined && { modelSha: found.commit }),
@@ -45,6 +45,7 @@ export async function load(model: string = embeddedModel, options: LoadOptions =
     maxTotalTokens,
     maxInputTokens: maxInputTokens ?? maxTotalTokens - 1,
     maxTopTokens,
+    blockTokens,
     hasChatTemplate: text.template !== undefined,
     watermark: { ...defaultWatermark, ...watermark },
     ...(notice !== undefined && { notice }),

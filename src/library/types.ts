@@ -132,6 +132,8 @@ export interface ModelInfo {
   readonly maxTotalTokens: number
   readonly maxInputTokens: number
   readonly maxTopTokens: number
+  /** Tokens of a KV block. */
+  readonly blockTokens?: number
   readonly hasChatTemplate: boolean
   /** What `watermark: true` does here. */
   readonly watermark?: Watermark

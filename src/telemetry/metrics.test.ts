@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { durationBounds, Metrics } from './metrics.ts'
+import { durationBounds, durationBucket } from '../base/durations.ts'
+import { Metrics } from './metrics.ts'
 
 const reading = {
   waiting: 3,
@@ -12,6 +13,8 @@ const reading = {
   tokensGenerated: 11,
 }
 
+const parts = <T>(all: T) => ({ inference: all, forward: all, decode: all, filter: all })
+
 const metrics = () => new Metrics({ maxInputTokens: 1000, maxTotalTokens: 2000, blockTokens: 16 }, async () => reading)
 
 test('bounds of durations are those of the reference server', () => {
@@ -21,6 +24,37 @@ test('bounds of durations are those of the reference server', () => {
     [0.00015000000000000001, 0.00022500000000000002, 0.0003375, 0.00050625, 0.000759375],
   )
   assert.equal(durationBounds[34], 145.61096060497135)
+  const places = [0, 0.00015000000000000001, 0.0002, 1, 145.61096060497135, 146]
+  assert.deepEqual(places.map(durationBucket), [0, 0, 1, 22, 34, 35])
+})
+
+test('what the engine counted of its steps is shown as it was counted', async () => {
+  const durations = (at: number, sum: number) => ({ counts: Array.from({ length: 36 }, (_, i) => +(i === at)), sum })
+  const none = { count: 0, failures: 0, ...parts(durations(-1, 0)) }
+  const prefill = { count: 3, failures: 2, ...parts(durations(1, 0.0002)) }
+  const stepCounts = { methods: { prefill, decode: none }, started: [5, 0, 2], joined: 4 }
+  const text = await new Metrics({ maxInputTokens: 1, maxTotalTokens: 2 }, async () => ({
+    ...reading,
+    stepCounts,
+  })).scrape()
+  const lines = text.split('\n')
+  for (const line of [
+    '# TYPE tgi_batch_inference_duration histogram',
+    'tgi_batch_inference_count{method="prefill"} 3',
+    'tgi_batch_inference_success{method="prefill"} 1',
+    'tgi_batch_inference_failure{method="prefill"} 2',
+    'tgi_batch_forward_duration_bucket{method="prefill",le="0.00015000000000000001"} 0',
+    'tgi_batch_forward_duration_bucket{method="prefill",le="0.00022500000000000002"} 1',
+    'tgi_batch_forward_duration_bucket{method="prefill",le="+Inf"} 1',
+    'tgi_batch_filter_duration_sum{method="prefill"} 0.0002',
+    'tgi_batch_decode_duration_count{method="decode"} 0',
+    'tgi_batch_next_size_bucket{le="2"} 5',
+    'tgi_batch_next_size_bucket{le="1024"} 7',
+    'tgi_batch_next_size_sum 11',
+    'tgi_batch_concat{reason="chunking"} 4',
+  ]) {
+    assert.ok(lines.includes(line), `${line} is missing`)
+  }
 })
 
 test('a delivered generation moves every request metric', async () => {
