@@ -32,13 +32,41 @@ float greatestOf(const float* x) {
     const VI magnitude = bits(load(x + v * lanes)) & 0x7fffffff;
     most = magnitude > most ? magnitude : most;
   }
+#if defined(__AVX512F__)
+  const int32_t greatest = _mm512_reduce_max_epi32((__m512i)most);
+#else
   int32_t all[lanes];
   memcpy(all, &most, sizeof all);
   int32_t greatest = 0;
   for (int i = 0; i < lanes; i++) greatest = all[i] > greatest ? all[i] : greatest;
+#endif
   float f;
   memcpy(&f, &greatest, 4);
   return f;
+}
+
+/** Whole multiples, nearest, ties to even, of 32 numbers; and the sums of the two halves. */
+void roundBlock(const float* x, float inverse, int8_t* to, int32_t (&sums)[2]) {
+#if defined(__AVX512F__)
+  for (int h = 0; h < 2; h++) {
+    const __m512i q = _mm512_cvtps_epi32(load(x + 16 * h) * splat(inverse));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 16 * h), _mm512_cvtepi32_epi8(q));
+    sums[h] = _mm512_reduce_add_epi32(q);
+  }
+#else
+  int32_t q[blockLength];
+  for (int v = 0; v < vectors; v++) {
+    // Adding 1.5 * 2^23 rounds to an integer, ties to even, and leaves it in the low bits.
+    const VI rounded = bits(load(x + v * lanes) * splat(inverse) + splat(12582912.0f)) - 0x4b400000;
+    memcpy(q + v * lanes, &rounded, sizeof rounded);
+  }
+  sums[0] = sums[1] = 0;
+  for (int i = 0; i < 16; i++) {
+    sums[0] += q[i];
+    sums[1] += q[i + 16];
+  }
+  for (int i = 0; i < blockLength; i++) to[i] = static_cast<int8_t>(q[i]);
+#endif
 }
 
 /** A block of 32 as the tiles read it. */
@@ -52,22 +80,15 @@ static_assert(sizeof(EncodedBlock) == encodedBlockBytes);
 
 void encodeBlock(const float* x, EncodedBlock& to) {
   const float greatest = greatestOf(x);
-  const bool finite = greatest < __builtin_inff(), nothing = !(finite && greatest >= smallestBlock);
-  const V inverse = splat(nothing ? 0.0f : 127.0f / greatest), magic = splat(12582912.0f);
-  int32_t q[blockLength];
-  for (int v = 0; v < vectors; v++) {
-    // Adding 1.5 * 2^23 rounds to an integer, ties to even, and leaves it in the low bits.
-    const VI rounded = bits(load(x + v * lanes) * inverse + magic) - 0x4b400000;
-    memcpy(q + v * lanes, &rounded, sizeof rounded);
-  }
-  if (!finite) memset(q, 0, sizeof q);
   int32_t sums[2] = {0, 0};
-  for (int i = 0; i < 16; i++) {
-    sums[0] += q[i];
-    sums[1] += q[i + 16];
+  if (greatest < __builtin_inff()) {
+    const bool nothing = greatest < smallestBlock;
+    roundBlock(x, nothing ? 0.0f : 127.0f / greatest, to.integers, sums);
+    to.scale = nothing ? 0.0f : greatest / 127.0f;
+  } else {
+    memset(to.integers, 0, sizeof to.integers);
+    to.scale = __builtin_nanf("");
   }
-  for (int i = 0; i < blockLength; i++) to.integers[i] = static_cast<int8_t>(q[i]);
-  to.scale = !finite ? __builtin_nanf("") : nothing ? 0.0f : greatest / 127.0f;
   to.minusSum = -(sums[0] + sums[1]);
   for (int h = 0; h < 2; h++) to.minusHalfSums[h] = -sums[h];
   to.scaledSum = to.scale * static_cast<float>(sums[0] + sums[1]);
