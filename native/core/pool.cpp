@@ -12,6 +12,25 @@ namespace {
 
 constexpr uint64_t nextMask = 0xffffffff;
 
+// Both as short as an idle machine allows: beside a busy neighbour the one waited for may need the processor that waits.
+/** How long the conductor waits awake for the last pieces: some take this long, and a thread that is off its processor longer. */
+constexpr auto conductorPatience = std::chrono::microseconds(10);
+/** How long a thread waits awake for the next job: over the small ops that the conductor does alone. */
+constexpr auto workerPatience = std::chrono::microseconds(20);
+
+template <typename Ready>
+bool spinFor(std::chrono::microseconds patience, Ready ready) {
+  constexpr int between = 16;
+  const auto begin = std::chrono::steady_clock::now();
+  do {
+    for (int i = 0; i < between; i++) {
+      if (ready()) return true;
+      relax();
+    }
+  } while (std::chrono::steady_clock::now() - begin < patience);
+  return false;
+}
+
 uint32_t countOf(uint64_t ticket) { return static_cast<uint32_t>(ticket >> 32); }
 uint32_t nextOf(uint64_t ticket) { return static_cast<uint32_t>(ticket & nextMask); }
 
@@ -92,7 +111,7 @@ void Pool::run(int32_t tasks, Task task, void* context) {
 
 void Pool::awaitDone(int32_t tasks) {
   const auto done = [&] { return done_.load(std::memory_order_seq_cst) == tasks; };
-  if (spinUntil(done)) return;
+  if (spinFor(conductorPatience, done)) return;
   std::unique_lock<std::mutex> lock(mutex_);
   conductorWaits_.store(true, std::memory_order_seq_cst);
   finished_.wait(lock, done);
@@ -104,7 +123,7 @@ void Pool::work(int32_t worker) {
   const auto ready = [this] { return hasWork() || stopped(); };
   while (!stopped()) {
     if (takeOne(worker)) continue;
-    if (spinUntil(ready)) continue;
+    if (spinFor(workerPatience, ready)) continue;
     std::unique_lock<std::mutex> lock(mutex_);
     sleepers_.fetch_add(1, std::memory_order_seq_cst);
     wake_.wait(lock, ready);
