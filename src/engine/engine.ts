@@ -120,9 +120,9 @@ export class Engine {
         this.#settle()
       }
     }
-    this.#scheduler.check()
-    this.#tally.rest()
     this.#tell()
+    this.#tally.rest()
+    this.#scheduler.check()
     this.#loop = undefined
   }
 
