@@ -66,7 +66,7 @@ async function benchSteps(
     for (let s = 0; s < sequences; s++)
       await runStep(fill, { sequences: 1, context: Math.min(end, context), rows: chunk }, s)
   }
-  const seconds = await inTurn(
+  const took = await inTurn(
     steps.map((step) => () => runStep(decode, step)),
     rounds,
   )
@@ -77,7 +77,8 @@ async function benchSteps(
       op: `attention ${step.rows === 1 ? 'decode' : 'chunk'} at ${context}`,
       format: `kv ${format}`,
       rows: step.sequences * step.rows,
-      seconds: seconds[i]! / layers,
+      seconds: took[i]!.median / layers,
+      best: took[i]!.best / layers,
       bytes: layerBytes,
       flops: 4 * heads * headDim * pairs,
       times: model.layers,

@@ -6,13 +6,14 @@ import { type LinearShape, linearShapes, type ModelShape } from './shapes.ts'
 /** Copies of a matrix in a program, at most. */
 const mostCopies = 200
 
-/** One kernel at one size: seconds an execution, bytes it must read and arithmetic operations it must do. */
+/** One kernel at one size: seconds an execution (median and best), bytes it must read, arithmetic it must do. */
 export interface Measurement {
   readonly model: string
   readonly op: string
   readonly format: string
   readonly rows: number
   readonly seconds: number
+  readonly best: number
   readonly bytes: number
   readonly flops: number
   readonly times: number
@@ -61,7 +62,7 @@ async function benchLinear(
   const copies = Math.min(mostCopies, Math.ceil(walkedBytes / bytes))
   const tokens = Math.max(...rows)
   const runnable = await openProgram(backend, { tokens }, (b) => buildCopies(b, shape, format, tokens, copies))
-  const seconds = await inTurn(
+  const took = await inTurn(
     rows.map((r) => () => runRows(runnable, r)),
     rounds,
   )
@@ -70,7 +71,8 @@ async function benchLinear(
     op: shape.name,
     format,
     rows: r,
-    seconds: seconds[i]! / copies,
+    seconds: took[i]!.median / copies,
+    best: took[i]!.best / copies,
     bytes,
     flops: 2 * r * out * columns,
     times,

@@ -110,14 +110,20 @@ export async function openProgram(
 /** A thing to time: sets up the frame, then runs once; gives seconds. */
 export type Timed = () => Promise<number>
 
-/** Medians in seconds. All are run in turn, round after round, so that a busy minute meets every one alike. */
-export async function inTurn(timed: readonly Timed[], rounds: number): Promise<number[]> {
+/** Seconds over the rounds: what was to be had, and what neighbours left alone. */
+export interface Times {
+  readonly median: number
+  readonly best: number
+}
+
+/** All are run in turn, round after round, so that a busy minute meets every one alike. */
+export async function inTurn(timed: readonly Timed[], rounds: number): Promise<Times[]> {
   const seconds: number[][] = timed.map(() => [])
   for (const t of timed) await t()
   for (let r = 0; r < rounds; r++) {
     for (const [i, t] of timed.entries()) seconds[i]!.push(await t())
   }
-  return seconds.map(median)
+  return seconds.map((all) => ({ median: median(all), best: Math.min(...all) }))
 }
 
 /** A frame of `rows` tokens without sequences, each reading its own row of the tables. */

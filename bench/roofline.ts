@@ -48,6 +48,18 @@ export function measureRoof(threads: number): readonly Roof[] {
   return JSON.parse(stdout)
 }
 
+/** The greater rates of two measurements with the same number of threads. */
+export function better(a: Roof, b: Roof): Roof {
+  const of = (x: Rate, y: Rate): Rate => (x.best >= y.best ? x : y)
+  return {
+    threads: a.threads,
+    read: of(a.read, b.read),
+    float32: of(a.float32, b.float32),
+    bf16: of(a.bf16, b.bf16),
+    int8: of(a.int8, b.int8),
+  }
+}
+
 /** What somebody needs to know to read the numbers. */
 export function conditions() {
   return {

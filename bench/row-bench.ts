@@ -79,11 +79,11 @@ export async function benchRows(
         plainRows(frame, r)
         return run()
       })
-      const seconds = await inTurn(timed, rounds)
+      const took = await inTurn(timed, rounds)
       for (const [i, r] of rows.entries()) {
         const bytes = 4 * op.streams * width * r
         const fact = { model: model.name, op: op.name, format: 'f32', rows: r, bytes, flops: 0, times: model.layers }
-        measured.push({ ...fact, seconds: seconds[i]! / copies })
+        measured.push({ ...fact, seconds: took[i]!.median / copies, best: took[i]!.best / copies })
       }
     }
     return measured
