@@ -329,3 +329,26 @@ test('a stretch that leaves prompts no room is refused', async () => {
     )
   }
 })
+
+test('a request that is submitted on hearing the end of another runs', async () => {
+  const heard = listener()
+  let more = true
+  const engine: Engine = failingEngine(
+    {
+      ...heard,
+      emit: (events) => {
+        heard.emit(events)
+        if (more && events.some((event) => 'events' in event && event.events.finish)) engine.submit(1, specOf({}))
+        more = false
+      },
+    },
+    () => false,
+  )
+  engine.submit(0, specOf({ maxNewTokens: 1 }))
+  const answers = await heard.ended([0, 1])
+  assert.deepEqual(
+    answers.map((a) => a.reason),
+    ['length', 'length'],
+  )
+  await engine.close()
+})

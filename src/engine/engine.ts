@@ -120,10 +120,11 @@ export class Engine {
         this.#settle()
       }
     }
-    this.#tell()
-    this.#tally.rest()
-    this.#scheduler.check()
+    // From here on a request begins a loop of its own, also one that comes while the last events are told.
     this.#loop = undefined
+    this.#tally.rest()
+    this.#tell()
+    this.#scheduler.check()
   }
 
   #start({ slices }: Step): void {
