@@ -31,5 +31,7 @@ const results = []
 for (const dtype of asked.length ? asked : ['float32', 'auto']) results.push(await perplexity(dtype))
 for (const r of results) {
   const change = (100 * (r.perplexity / results[0].perplexity - 1)).toFixed(3)
-  console.log(`${r.dtype.padEnd(8)} kept as ${r.stored.padEnd(8)} ${r.tokens} tokens  ${r.perplexity.toFixed(4)}  ${change} %`)
+  console.log(
+    `${r.dtype.padEnd(8)} kept as ${r.stored.padEnd(8)} ${r.tokens} tokens  ${r.perplexity.toFixed(4)}  ${change} %`,
+  )
 }
