@@ -3,6 +3,7 @@ import type { LLM } from '../library/index.ts'
 import { createLogger } from '../serve/log.ts'
 import type { ServeOptions } from '../serve/options.ts'
 import { listen } from '../serve/server.ts'
+import type { Tracing } from '../telemetry/tracing.ts'
 import { type CheckedFlags, checkFlags } from './checks.ts'
 import { drain } from './drain.ts'
 import { runtimeReport } from './environment.ts'
@@ -46,6 +47,7 @@ export async function serve(flags: ServeFlags): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => void stop(signal))
   const log = createLogger(flags)
   for (const text of notices(flags)) log.warn(text)
+  const tracing = await tracingOf(flags, (text) => log.warn(text))
   let died = (): void => {}
   const onNotice = (text: string): void => {
     log.warn(text)
@@ -54,7 +56,7 @@ export async function serve(flags: ServeFlags): Promise<void> {
   const maxInputTokens = flags.maxInputTokens ?? flags.maxInputLength
   const more = { engine: 'process', onNotice, ...(maxInputTokens !== undefined && { maxInputTokens }) } as const
   const llm = await loadModel(modelFlags(flags), more)
-  const app = await listen(llm, serveOptionsOf(flags)).catch(async (error) => {
+  const app = await listen(llm, serveOptionsOf(flags), undefined, tracing).catch(async (error) => {
     await llm.close()
     throw error
   })
@@ -62,6 +64,7 @@ export async function serve(flags: ServeFlags): Promise<void> {
   stop = async (why) => {
     stopping = true
     await drain(app, llm, { why, timeoutMs: flags.gracefulTerminationTimeout * 1000 })
+    await tracing?.close()
   }
   died = () => {
     if (stopping || llm.state !== 'stopped') return
@@ -73,6 +76,16 @@ export async function serve(flags: ServeFlags): Promise<void> {
   log.info(factsOf(llm), `serving on http://${address.includes(':') ? `[${address}]` : address}:${port}`)
   // Scripts that start a server wait for this word.
   log.info('Connected')
+}
+
+/** Loaded only when asked for: it costs as much as all the rest of the start. */
+async function tracingOf(
+  { otlpEndpoint: endpoint, otlpServiceName: serviceName }: ServeFlags,
+  onNotice: (text: string) => void,
+): Promise<Tracing | undefined> {
+  if (endpoint === undefined) return undefined
+  const { startTracing } = await import('../telemetry/trace.ts')
+  return startTracing({ endpoint, serviceName, onNotice })
 }
 
 /** What somebody should know before anything starts. */

@@ -8,6 +8,8 @@ export interface Done {
   readonly generation: Generation
   readonly totalMs: number
   readonly parameters: GenerateParameters
+  /** Its tokens were told one by one. */
+  readonly streamed?: true
 }
 
 /**

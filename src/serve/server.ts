@@ -10,6 +10,7 @@ import {
 import { LoquentError } from '../base/errors.ts'
 import type { LLM } from '../library/types.ts'
 import { Metrics } from '../telemetry/metrics.ts'
+import type { Tracing } from '../telemetry/tracing.ts'
 import { Admission, tellRetry } from './admission.ts'
 import { apiKeyGate, type Gate, requireKey } from './api-key.ts'
 import { BodyRejection, tooLarge, wrongMediaType } from './body.ts'
@@ -27,6 +28,7 @@ import { type ServeOptions, type ServeSettings, settingsOf } from './options.ts'
 import { logObserver, type Observer, observers } from './outcome.ts'
 import type { Context } from './tgi/context.ts'
 import { tgiRoutes } from './tgi/routes.ts'
+import { traceRequests } from './trace.ts'
 import { uiRoute } from './ui.ts'
 
 /** Longest time a request, body included, may take to arrive. */
@@ -38,7 +40,7 @@ const MAX_CONNECTIONS = 4096
  * A server over a loaded model, not listening yet. Closing it (`close()`) stops accepting, finishes what is open and
  * leaves the model to whoever loaded it.
  */
-export function createServer(llm: LLM, options: ServeOptions = {}, sink?: LogSink): FastifyInstance {
+export function createServer(llm: LLM, options: ServeOptions = {}, sink?: LogSink, tracing?: Tracing): FastifyInstance {
   const settings = settingsOf(llm, options)
   const app = fastify({
     loggerInstance: createLogger(settings, sink),
@@ -53,10 +55,11 @@ export function createServer(llm: LLM, options: ServeOptions = {}, sink?: LogSin
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
   const metrics = new Metrics(llm.info, () => llm.stats())
-  const context = contextOf(llm, settings, observers(logObserver, metricsObserver(metrics)))
   app.addHook('onRequest', cors(settings.corsAllowOrigin))
   const gate = apiKeyGate(settings.apiKeys)
   app.addHook('onRequest', requireKey(gate))
+  const traces = tracing ? [traceRequests(app, tracing, settings.vertexPredictRoute)] : []
+  const context = contextOf(llm, settings, observers(logObserver, metricsObserver(metrics), ...traces))
   app.setErrorHandler(answerError(context))
   answerUnknown(app, gate)
   drainOnClose(app)
@@ -73,9 +76,14 @@ export function createServer(llm: LLM, options: ServeOptions = {}, sink?: LogSin
 }
 
 /** Creates a server and listens on the host and port of the options. */
-export async function listen(llm: LLM, options: ServeOptions = {}, sink?: LogSink): Promise<FastifyInstance> {
+export async function listen(
+  llm: LLM,
+  options: ServeOptions = {},
+  sink?: LogSink,
+  tracing?: Tracing,
+): Promise<FastifyInstance> {
   const { hostname, port } = settingsOf(llm, options)
-  const app = createServer(llm, options, sink)
+  const app = createServer(llm, options, sink, tracing)
   await app.listen({ host: hostname, port })
   return app
 }

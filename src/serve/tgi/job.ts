@@ -43,6 +43,7 @@ export async function* tokensOf(
           generation: event.final,
           totalMs: performance.now() - start,
           parameters: job.parameters,
+          streamed: true,
         })
         yield event
         return
