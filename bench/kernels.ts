@@ -39,16 +39,7 @@ function line(m: Measurement, roof: Roof): string[] {
   const limit = m.flops > 0 ? [percent(shareOfLimit(m, roof)), bound] : ['', '']
   const [ops, bytes] = [m.flops / m.best / 1e9, m.bytes / m.best / 1e9]
   const times = [m.seconds, m.best].map((s) => short(s * 1e6))
-  return [
-    m.model,
-    m.format,
-    m.op,
-    `${m.rows}`,
-    short(m.seconds * 1e6),
-    short(bytes),
-    ops > 0 ? short(ops) : '',
-    ...limit,
-  ]
+  return [m.model, m.format, m.op, `${m.rows}`, ...times, short(bytes), ops > 0 ? short(ops) : '', ...limit]
 }
 
 /** Steps with more rows are chunks of prompts, which the head does not see. */
@@ -83,6 +74,7 @@ async function measure(): Promise<Measurement[]> {
         const measured = await benchLinears(open, model, format, rows, rounds)
         // Not every shape is whole blocks of every format.
         const whole = measured.length === rows.length * linearShapes(model).length
+        measureRoofAgain()
         note([...measured, ...(whole ? wholeStep(measured) : [])])
       }
     }
@@ -108,13 +100,19 @@ function facts() {
   return { isa: detail, formats: wanted ? able.filter((f) => wanted.includes(f)) : able }
 }
 
-let roofs = measureRoof(threads)
-let roof = roofs.at(-1)!
+const roofs: Roof[] = []
+let roof = measureRoof(threads).at(-1)!
+
+/** The machine is measured again and again: on a shared one the best of many is nearer to the truth. */
+function measureRoofAgain(): void {
+  const now = measureRoof(threads).at(-1)!
+  roofs.push(now)
+  roof = better(roof, now)
+}
+
 const { isa, formats } = facts()
 const measured = await measure()
-// Measured again: on a shared machine the better of two is nearer to the truth.
-roofs = [...roofs, ...measureRoof(threads)]
-roof = better(roof, roofs.at(-1)!)
+measureRoofAgain()
 console.log(
   `${isa}, ${threads} threads; limit here: read ${short(roof.read.best)} GB/s, ` +
     `float32 ${short(roof.float32.best)} and bf16 ${short(roof.bf16.best)} GFLOP/s (best rounds)`,
@@ -125,4 +123,4 @@ printTable(
   measured.map((m) => line(m, roof)),
 )
 const lines = measured.map((m) => ({ ...m, ofLimit: m.flops > 0 ? shareOfLimit(m, roof) : null }))
-console.log(JSON.stringify({ bench: 'kernels', ...conditions(), isa, threads, rounds, roofs, measured: lines }))
+console.log(JSON.stringify({ bench: 'kernels', ...conditions(), isa, threads, rounds, roof, roofs, measured: lines }))
