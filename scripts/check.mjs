@@ -1,4 +1,4 @@
-// What CI checks besides tests: floors, format and lint, the generated header. Types are checked by the build.
+// What CI checks besides tests: floors, format and lint, generated texts. Types are checked by the build.
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -27,5 +27,5 @@ run(
   '--error-on-warnings',
   '.',
 )
-run('generated header', join('scripts', 'generate.mjs'), '--check')
+run('generated texts', join('scripts', 'generate.mjs'), '--check')
 process.exit(failed ? 1 : 0)

@@ -1,23 +1,28 @@
-// Writes native/gen/ops.h from src/ops; with --check, fails when the committed text differs.
+// Writes native/gen/ops.h from src/ops and docs/options.md from src/cli; with --check, fails when a committed text differs.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 const root = new URL('../', import.meta.url)
-const target = new URL('native/gen/ops.h', root)
-const source = new URL(process.features.typescript ? 'src/ops/header.ts' : 'dist/ops/header.js', root)
+const checking = process.argv.includes('--check')
 
-if (!existsSync(source)) {
+/** The module of a source: as it is where Node reads TypeScript, compiled otherwise. */
+async function moduleOf(path) {
+  const source = new URL(process.features.typescript ? `src/${path}.ts` : `dist/${path}.js`, root)
+  if (existsSync(source)) return import(source.href)
   console.error(`generate: ${fileURLToPath(source)} is missing; run tsc first, or use Node 22.18 or newer`)
-  process.exit(1)
+  return process.exit(1)
 }
-const { generateHeader } = await import(source.href)
-const text = generateHeader()
-const current = existsSync(target) ? readFileSync(target, 'utf8') : ''
-if (process.argv.includes('--check')) {
-  if (current !== text) {
-    console.error('generate: native/gen/ops.h differs from the op table; run node scripts/generate.mjs')
-    process.exit(1)
-  }
-} else if (current !== text) {
-  writeFileSync(target, text)
+
+function put(path, text) {
+  const target = new URL(path, root)
+  const current = existsSync(target) ? readFileSync(target, 'utf8') : ''
+  if (current === text) return
+  if (!checking) return writeFileSync(target, text)
+  console.error(`generate: ${path} differs from what it is made of; run node scripts/generate.mjs`)
+  process.exitCode = 1
 }
+
+const { generateHeader } = await moduleOf('ops/header')
+put('native/gen/ops.h', generateHeader())
+const { optionsPage } = await moduleOf('cli/options-page')
+put('docs/options.md', optionsPage())

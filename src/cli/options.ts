@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander'
-import { address, boolean, integer, integers, kvFormat, logLevel, processors, real, seed } from './parsers.ts'
+import { address, boolean, integer, integers, kvFormat, logLevel, processors, real, seed, url } from './parsers.ts'
 
 /** One option: a row of the table that flags, environment variables, --help and docs/options.md come from. */
 export interface OptionRow {
@@ -217,7 +217,8 @@ export const serveOptions: readonly OptionRow[] = [
   {
     flags: '--otlp-endpoint <url>',
     env: 'OTLP_ENDPOINT',
-    doc: 'send traces there (OpenTelemetry)',
+    doc: 'send traces there (OpenTelemetry): over gRPC, or HTTP where the port is 4318 or there is a path',
+    parse: url,
   },
   {
     flags: '--otlp-service-name <name>',

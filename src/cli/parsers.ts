@@ -44,6 +44,13 @@ export function address(text: string): string {
   return text
 }
 
+/** The address of a service, such as http://127.0.0.1:4317. */
+export function url(text: string): string {
+  if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol))
+    throw new InvalidArgumentError('expected a URL such as http://127.0.0.1:4317')
+  return text
+}
+
 /** Unsigned 64-bit, which a number cannot hold. */
 export function seed(text: string): bigint {
   if (!/^\d+$/.test(text) || BigInt(text) > 0xffff_ffff_ffff_ffffn)

@@ -4,7 +4,7 @@ import { createLogger } from '../serve/log.ts'
 import type { ServeOptions } from '../serve/options.ts'
 import { listen } from '../serve/server.ts'
 import type { Tracing } from '../telemetry/tracing.ts'
-import { type CheckedFlags, checkFlags } from './checks.ts'
+import { type CheckedFlags, checkFlags, UsageError } from './checks.ts'
 import { drain } from './drain.ts'
 import { runtimeReport } from './environment.ts'
 import { inertNotices, variableNotices } from './inert-options.ts'
@@ -84,7 +84,10 @@ async function tracingOf(
   onNotice: (text: string) => void,
 ): Promise<Tracing | undefined> {
   if (endpoint === undefined) return undefined
-  const { startTracing } = await import('../telemetry/trace.ts')
+  const { startTracing } = await import('../telemetry/trace.ts').catch((error) => {
+    if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error
+    throw new UsageError('--otlp-endpoint needs the optional packages @opentelemetry/*, which are not installed')
+  })
   return startTracing({ endpoint, serviceName, onNotice })
 }
 
