@@ -55,14 +55,13 @@ async function started(argv: readonly string[], env: Record<string, string>): Pr
   return { child, url, log }
 }
 
-const stream = async (url: string): Promise<string> => {
-  const response = await fetch(`${url}/generate_stream`, {
+/** A stream that has begun. */
+const stream = (url: string): Promise<Response> =>
+  fetch(`${url}/generate_stream`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ inputs: 'Once upon a time', parameters: { max_new_tokens: 400, do_sample: true } }),
   })
-  return response.text()
-}
 
 test('SIGTERM during 32 streams: all finish or are told within the time, code 0, nothing stays', posix, async () => {
   const argv = ['--port', '0', '--json-output', '--num-shard', '2', '-g', '0', '--max-input-length', '100']
@@ -70,7 +69,8 @@ test('SIGTERM during 32 streams: all finish or are told within the time, code 0,
   assert.match(url, /^http:\/\/127\.0\.0\.1:/)
   const info = await fetch(`${url}/info`)
   assert.equal(((await info.json()) as { max_input_tokens: number }).max_input_tokens, 100)
-  const texts = Promise.all(Array.from({ length: streams }, () => stream(url)))
+  const begun = await Promise.all(Array.from({ length: streams }, () => stream(url)))
+  const texts = Promise.all(begun.map((response) => response.text()))
   while (!/^loquent_engine_tokens [1-9]/m.test(await (await fetch(`${url}/metrics`)).text())) await sleep(5)
   child.kill('SIGTERM')
   for (const text of await texts) assert.match(text, /"generated_text":"[\s\S]*\n\n$|data: \{"error":"[\s\S]*\n\n$/)
