@@ -31,7 +31,7 @@ interface Launched {
   readonly child: ChildProcess
   readonly url: string
   /** Its log, an object a line. */
-  readonly log: () => { readonly level: number; readonly msg: string }[]
+  readonly log: () => { readonly level: string; readonly message: string }[]
 }
 
 async function started(argv: readonly string[], env: Record<string, string>): Promise<Launched> {
@@ -47,11 +47,11 @@ async function started(argv: readonly string[], env: Record<string, string>): Pr
       .split('\n')
       .slice(0, -1)
       .map((line) => JSON.parse(line))
-  while (!log().some(({ msg }) => msg === 'Connected')) {
+  while (!log().some(({ message }) => message === 'Connected')) {
     assert.equal(child.exitCode, null, output)
     await sleep(10)
   }
-  const url = log().flatMap(({ msg }) => /^serving on (\S+)/.exec(msg)?.[1] ?? [])[0]!
+  const url = log().flatMap(({ message }) => /^serving on (\S+)/.exec(message)?.[1] ?? [])[0]!
   return { child, url, log }
 }
 
@@ -76,8 +76,9 @@ test('SIGTERM during 32 streams: all finish or are told within the time, code 0,
   for (const text of await texts) assert.match(text, /"generated_text":"[\s\S]*\n\n$|data: \{"error":"[\s\S]*\n\n$/)
   const [code] = child.exitCode === null ? await once(child, 'close') : [child.exitCode]
   assert.equal(code, 0)
-  const messages = log().map(({ msg }) => msg)
+  const messages = log().map(({ message }) => message)
   assert.ok(messages.some((msg) => msg.startsWith('--num-shard does not apply: ')))
   assert.ok(messages.includes('SIGTERM: finishing open requests'))
+  assert.equal(log().find(({ message }) => message.startsWith('--num-shard'))!.level, 'WARN')
   await gone(messages.flatMap((msg) => Number(/engine process (\d+) started/.exec(msg)?.[1] ?? []) || []))
 })

@@ -259,8 +259,11 @@ test('log lines are text or JSON, one a line, without the prompt', async () => {
     await logged.text('/generate', { inputs: 'fail secret' })
     await logged.close()
     const line = logged.log.find((l) => l.includes('generated'))!
-    if (jsonOutput) assert.equal(JSON.parse(line).generatedTokens, 3)
-    else assert.match(line, /^\d{4}-\S+Z {2}INFO generated .*generatedTokens=3.*\n$/)
+    if (jsonOutput) {
+      const { generatedTokens, level, message, target, timestamp } = JSON.parse(line)
+      assert.deepEqual([generatedTokens, level, message, target], [3, 'INFO', 'generated', 'loquent'])
+      assert.ok(Math.abs(Date.parse(timestamp) - Date.now()) < 60_000)
+    } else assert.match(line, /^\d{4}-\S+Z {2}INFO generated .*generatedTokens=3.*\n$/)
     assert.ok(logged.log.some((l) => l.includes('the row gave NaN')))
     assert.ok(!logged.log.join('').includes('secret'))
   }
