@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { gone } from '../engine/testing/processes.ts'
+import { Collector } from '../telemetry/testing/collector.ts'
 
 const here = import.meta.url
 const launcher = fileURLToPath(new URL(here.endsWith('.ts') ? './launcher.ts' : './launcher.js', here))
@@ -82,3 +83,27 @@ test('SIGTERM during 32 streams: all finish or are told within the time, code 0,
   assert.equal(log().find(({ message }) => message.startsWith('--num-shard'))!.level, 'WARN')
   await gone(messages.flatMap((msg) => Number(/engine process (\d+) started/.exec(msg)?.[1] ?? []) || []))
 })
+
+test(
+  'spans that wait are sent before the process ends, and only who asks for traces pays for them',
+  posix,
+  async () => {
+    const collector = new Collector('grpc')
+    const endpoint = await collector.start()
+    const argv = ['--port', '0', '--json-output', '--otlp-endpoint', endpoint, '--otlp-service-name', 'mine']
+    const { child, url } = await started(argv, {})
+    await (await stream(url)).text()
+    child.kill('SIGTERM')
+    const [code] = child.exitCode === null ? await once(child, 'close') : [child.exitCode]
+    collector.close()
+    assert.equal(code, 0)
+    const names = collector.spans.filter(({ service }) => service === 'mine').map(({ name }) => name)
+    assert.deepEqual(names.sort(), ['generate_stream', 'infer', 'queued', 'validate'])
+
+    const module = new URL(here.endsWith('.ts') ? './serve.ts' : './serve.js', here).href
+    const loaded = `await import('${module}'); const { createRequire } = await import('node:module')
+    console.log(Object.keys(createRequire('${module}').cache).filter((path) => path.includes('sdk-trace')).length)`
+    const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', loaded], { encoding: 'utf8' })
+    assert.equal(stdout, '0\n', stderr)
+  },
+)
