@@ -212,6 +212,13 @@ void keepTopP(float* x, int32_t width, float p, float maximum, const Sorting& ro
   }
 }
 
+/** Distances from the entropy, in steps of 1 / 32; the last bucket takes all that are further. */
+constexpr int32_t distanceBuckets = 1024;
+LOQUENT_INLINE int32_t bucketOf(float distance) {
+  const float last = distanceBuckets - 1, scaled = distance * 32;
+  return static_cast<int32_t>(scaled < last ? scaled : last);
+}
+
 /** Locally typical sampling (Meister et al.): keeps those whose surprise is nearest to the entropy. */
 void keepTypical(float* x, int32_t width, float typical, float maximum, const Sorting& room) {
   exponentials(x, width, maximum, room.mass);
@@ -228,24 +235,20 @@ void keepTypical(float* x, int32_t width, float typical, float maximum, const So
   float* distance = reinterpret_cast<float*>(room.other);
   for (int32_t i = 0; i < width; i++) distance[i] = distanceOf(x[i]);
   const double goal = static_cast<double>(typical) * total;
-  // Tokens near enough that they hold more than the goal are all that need sorting; the rest is further than their last.
-  double near[levelCount] = {};
-  for (int l = 0; l < levelCount; l++) {
-    double lane[8] = {};
-    for (int32_t i = 0; i < width; i++) lane[i % 8] += distance[i] < levels[l] ? room.mass[i] : 0;
-    for (const double sum : lane) near[l] += sum;
-    if (near[l] > goal) break;
-  }
-  int l = 0;
-  while (l < levelCount && !(near[l] > goal)) l++;
-  const float reach = l < levelCount ? levels[l] : INFINITY;
+  // Mass by distance: only the tokens of the bucket in which the goal is reached need an order.
+  double near[distanceBuckets] = {};
+  for (int32_t i = 0; i < width; i++) near[bucketOf(distance[i])] += room.mass[i];
+  double sum = 0;
+  int32_t bucket = 0, farthest = distanceBuckets - 1;
+  while (farthest > 0 && near[farthest] == 0) farthest--;
+  while (bucket < farthest && (near[bucket] == 0 || sum + near[bucket] < goal)) sum += near[bucket++];
   int32_t count = 0;
   for (int32_t i = 0; i < width; i++) {
-    if (x[i] > -INFINITY && distance[i] < reach) room.items[count++] = static_cast<uint64_t>(orderOf(distance[i])) << 32 | static_cast<uint32_t>(i);
+    const bool here = x[i] > -INFINITY && bucketOf(distance[i]) == bucket;
+    if (here) room.items[count++] = static_cast<uint64_t>(orderOf(distance[i])) << 32 | static_cast<uint32_t>(i);
   }
   // The sort takes the place of the distances; from here on they follow from the logits again.
   const uint64_t* sorted = sortByKey(room, count);
-  double sum = 0;
   int32_t last = 0;
   for (; last + 1 < count; last++) {
     sum += room.mass[idOf(sorted[last])];
