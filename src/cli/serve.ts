@@ -78,7 +78,7 @@ export async function serve(flags: ServeFlags): Promise<void> {
   log.info('Connected')
 }
 
-/** Loaded only when asked for: it costs as much as all the rest of the start. */
+/** Loaded only when asked for: the packages are optional ones, and take their time. */
 async function tracingOf(
   { otlpEndpoint: endpoint, otlpServiceName: serviceName }: ServeFlags,
   onNotice: (text: string) => void,
