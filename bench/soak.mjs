@@ -28,7 +28,7 @@ const text = (n) => Array.from({ length: n }, () => words[below(words.length)]).
 
 const threads = Number(values.threads)
 // A small cache, so that evictions and preemptions happen all the time.
-const llm = await load(values.model, { threads, maxBatchTotalTokens: 1536, maxTotalTokens: 768, maxBatchSize: 16 })
+const llm = await load(values.model, { threads, maxBatchTotalTokens: 1536, maxTotalTokens: 512, maxBatchSize: 16 })
 const over = performance.now() + 1000 * seconds
 const told = { completed: 0, cancelled: 0, expired: 0, failed: 0 }
 
