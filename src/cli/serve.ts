@@ -50,7 +50,9 @@ export async function serve(flags: ServeFlags): Promise<void> {
   const tracing = await tracingOf(flags, (text) => log.warn(text))
   let died = (): void => {}
   const onNotice = (text: string): void => {
-    log.warn(text)
+    // A start is news; anything else that happens to the engine's process is a reason to look.
+    if (text.endsWith(' started')) log.info(text)
+    else log.warn(text)
     died()
   }
   const maxInputTokens = flags.maxInputTokens ?? flags.maxInputLength

@@ -178,7 +178,7 @@ def main() -> None:
 
 def message(line: str) -> str:
     try:
-        return json.loads(line).get("msg", "")
+        return json.loads(line).get("message", "")
     except ValueError:
         return line
 
