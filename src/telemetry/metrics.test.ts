@@ -11,6 +11,7 @@ const reading = {
   preemptions: 1,
   steps: 7,
   tokensGenerated: 11,
+  cancels: { count: 2, total: 30, longest: 20 },
 }
 
 const parts = <T>(all: T) => ({ inference: all, forward: all, decode: all, filter: all })
@@ -88,6 +89,8 @@ test('a delivered generation moves every request metric', async () => {
     'tgi_batch_current_max_tokens 96',
     'loquent_kv_blocks{state="cached"} 1',
     'loquent_prefix_tokens{kind="reused"} 40',
+    'loquent_cancels 2',
+    'loquent_cancel_to_free_seconds{kind="longest"} 0.02',
   ]) {
     assert.ok(text.split('\n').includes(line), `${line} is missing`)
   }
