@@ -104,3 +104,12 @@ test('two instances share nothing', async () => {
   a.began()
   assert.match(await b.scrape(), /tgi_request_count 0/)
 })
+
+test('lengths are those of delivered generations', async () => {
+  const m = metrics()
+  m.began()
+  m.failed('generation')
+  const text = await m.scrape()
+  assert.match(text, /^tgi_request_input_length_count 0$/m)
+  assert.match(text, /^tgi_request_max_new_tokens_count 0$/m)
+})
