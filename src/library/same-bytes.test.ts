@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { test } from 'node:test'
+import { findAddon } from '../backends/cpu/testing/find-addon.ts'
 import { embeddedModel } from './embedded.ts'
 import type { GenerateOptions, LLM, LoadOptions } from './index.ts'
 import { load } from './load.ts'
@@ -39,8 +40,7 @@ async function withModel<T>(options: LoadOptions, body: (llm: LLM) => Promise<T>
 
 const together = (llm: LLM) => Promise.all(requests.map(([prompt, o]) => llm.generate(prompt, o).then(bytesOf)))
 
-const hasAddon = await withModel({}, async (llm) => llm.info.backend.startsWith('cpu'))
-const skip = !hasAddon && 'no native addon was built on this machine'
+const { skip } = findAddon()
 
 test('the same bytes alone, in a batch of 16, in any chunks, on any number of threads', {
   skip,

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { Backend } from '../backends/contract.ts'
+import { findAddon } from '../backends/cpu/testing/find-addon.ts'
 import { openBackend } from '../backends/select.ts'
 import { type Golden, GoldenModel, readGolden, type Stretch } from './golden.ts'
 
@@ -16,10 +17,10 @@ const backends: [string, () => Backend][] = [
   ['cpu', () => openBackend({ backend: 'cpu', threads: 2 }).backend],
 ]
 
-const hasAddon = openBackend({ backend: 'auto' }).backend.traits.name === 'cpu'
+const { skip: withoutAddon } = findAddon()
 
 for (const [name, open] of backends) {
-  const skip = name === 'cpu' && !hasAddon && 'no native addon was built on this machine'
+  const skip = name === 'cpu' && withoutAddon
   describe(`Llama family against transformers, ${name}`, { skip }, () => {
     for (const folder of cases) goldenCase(open, join(goldens, folder), folder)
   })
