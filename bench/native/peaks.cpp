@@ -99,20 +99,25 @@ Rate bandwidth(int threads) {
 template <class Vector, class Step>
 Rate rate_of(int threads, double per_instruction, Vector start, Step step) {
   return measure(threads, product_chunks, per_instruction * accumulators * chunk_products, [&](int) {
+    // Every loop over the sums is unrolled: an array that is indexed by a variable lives in memory, and its loads and stores
+    // would be measured.
     Vector sums[accumulators];
-    for (auto &s : sums) s = start;
+#pragma GCC unroll 16
+    for (int i = 0; i < accumulators; i++) sums[i] = start;
     for (long p = 0; p < chunk_products; p++) {
-#pragma GCC unroll 12
+#pragma GCC unroll 16
       for (int i = 0; i < accumulators; i++) {
         sums[i] = step(sums[i]);
         // Keeps the compiler from folding the loop.
-        asm volatile("" : "+x"(sums[i]));
+        asm volatile("" : "+v"(sums[i]));
       }
     }
     uint64_t bits = 0;
-    for (auto &s : sums) {
+#pragma GCC unroll 16
+    for (int i = 0; i < accumulators; i++) {
+      const Vector sum = sums[i];
       uint64_t word;
-      std::memcpy(&word, &s, sizeof word);
+      std::memcpy(&word, &sum, sizeof word);
       bits ^= word;
     }
     keep(bits);
