@@ -1,59 +1,111 @@
-// One device: a pool, and a conductor thread that works off jobs in order, so that no caller ever waits.
+// One device: threads that work off jobs in order. None of them is special, so that none is waited for.
 #pragma once
 #include <stdint.h>
 
 #include <atomic>
 #include <condition_variable>
 #include <deque>
-#include <functional>
 #include <memory>
 #include <mutex>
-#include <string>
 #include <thread>
+#include <vector>
 
-#include "kernel.h"
-#include "pool.h"
+#include "job.h"
+#include "patience.h"
+#include "shares.h"
 
 namespace loquent {
 
-/** The best set the processor has, or the one named; null when there is none of that name here. */
-const KernelSet* chooseKernels(const std::string& name);
-
-struct Outcome {
-  /** Empty when all went well. */
-  std::string error;
-  int64_t nanoseconds;
-};
-
+/**
+ * The thread that ends a batch leads: it sets up the next one, does by itself what is not worth sharing, and ends the job. A thread
+ * that loses its processor therefore delays the others only where it holds a piece that cannot be repeated, commits, or leads.
+ */
 class Engine {
  public:
-  /** `cpus`: processors to keep to, one a thread, the conductor's first; none: the system decides. */
-  Engine(int32_t threads, const KernelSet& kernels, const std::vector<int32_t>& cpus = {});
-  /** Drops what is queued, ends what runs, joins all threads. */
+  /** `cpus`: processors to keep to, one a thread, over and over; none: the system decides. */
+  explicit Engine(int32_t threads, const std::vector<int32_t>& cpus = {});
+  /** Drops what is queued, ends what runs, joins all threads. Every job dropped is told so. */
   ~Engine();
 
-  /** `work` runs on the conductor and may throw; `done` is then called there, always, with how it went. */
-  void submit(std::function<void(Pool&)> work, std::function<void(Outcome)> done);
-  const KernelSet& kernels() const { return kernels_; }
-  int32_t threads() const { return pool_.threads(); }
+  void submit(std::unique_ptr<Job> job);
+  int32_t threads() const { return static_cast<int32_t>(workers_.size()); }
 
  private:
-  struct Job {
-    std::function<void(Pool&)> work;
-    std::function<void(Outcome)> done;
+  struct alignas(64) Worker {
+    /** Pieces that this thread has done, of all batches. */
+    std::atomic<uint64_t> done{0};
+    /** The job that this thread may be reading, which is kept until it lets go. */
+    std::atomic<Job*> inside{nullptr};
+    std::atomic<uint8_t*> scratch{nullptr};
+    std::thread thread;
   };
-  void conduct(int32_t cpu);
-  bool next(Job& job);
-  Outcome perform(const Job& job);
+  /** The batch that is under way, as it is shown to all threads; valid for who reads the same `batch_` before and after. */
+  struct Shown {
+    std::atomic<Job*> job{nullptr};
+    std::atomic<uint64_t> target{0};
+    std::atomic<decltype(Batch::run)> run{nullptr};
+    std::atomic<decltype(Batch::commit)> commit{nullptr};
+    std::atomic<const void*> context{nullptr};
+    std::atomic<const void*> item{nullptr};
+  };
+  struct Turn {
+    int32_t thread;
+    uint32_t batch;
+    uint64_t target;
+    Batch work;
+    uint8_t* scratch;
+  };
 
-  const KernelSet& kernels_;
-  Pool pool_;
+  void live(int32_t thread, int32_t cpu);
+  bool enter(Turn& turn);
+  void work(const Turn& turn);
+  void runOnce(const Turn& turn, Share& share);
+  void runRepeatable(const Turn& turn, Share& share);
+  void repeatOthers(const Turn& turn);
+  void finish(const Turn& turn, Clock::time_point begun, int32_t pieces);
+  bool endBatch(const Turn& turn);
+  void count(int32_t thread);
+  bool stopped() const { return stopped_.load(std::memory_order_relaxed); }
+
+  void lead(int32_t thread);
+  bool beginJob();
+  bool nextBatch(Batch& batch);
+  void runAlone(const Batch& batch, uint8_t* scratch);
+  void show(const Batch& batch);
+  void endJob();
+  void discard();
+  void reserveScratch(size_t bytes);
+  void wake();
+  void await(int32_t thread, uint32_t seen);
+  std::chrono::microseconds patienceOf(int32_t thread) const;
+
+  std::atomic<uint32_t> batch_{0};
+  /** The last batch that has ended. */
+  alignas(64) std::atomic<uint32_t> ended_{0};
+  Shown shown_;
+  Shares shares_;
+  std::vector<Worker> workers_;
+  Patience patience_;
+
+  // Of the thread that leads.
+  /** Who led last: that thread waits awake for the next job. */
+  std::atomic<int32_t> leader_{0};
+  std::unique_ptr<Job> job_;
+  Clock::time_point jobBegun_;
+  std::string error_;
+  std::vector<std::unique_ptr<Job>> left_;
+  size_t scratchBytes_ = 0;
+  std::vector<uint8_t*> scratches_;
+
   std::mutex mutex_;
-  std::condition_variable arrived_;
-  std::deque<Job> jobs_;
-  std::atomic<int32_t> waiting_{0};
-  std::atomic<bool> closing_{false};
-  std::thread conductor_;
+  std::condition_variable wake_;
+  std::deque<std::unique_ptr<Job>> jobs_;
+  /** Whether some thread leads or a batch is under way; with the mutex. */
+  bool active_ = false;
+  /** A job has come while nobody led. */
+  std::atomic<bool> wanted_{false};
+  std::atomic<int32_t> sleepers_{0};
+  std::atomic<bool> stopped_{false};
 };
 
 }  // namespace loquent

@@ -3,6 +3,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <string>
+
 #include "../gen/ops.h"
 
 namespace loquent {
@@ -67,6 +69,12 @@ struct Kernel {
   size_t (*scratch)(const Limits&, const void* record);
   /** Bytes of shared memory; null for none. */
   size_t (*shared)(const Limits&, const void* record) = nullptr;
+  /**
+   * Null, or `run` only fills the scratch and this writes the outputs from it. Such a piece may be run by two threads, the second
+   * of them even after the step has ended (see Batch in job.h): its `run` reads rows, threads and arenas of the step, nothing of
+   * the frame, and is safe with whatever it finds there.
+   */
+  void (*commit)(const Step&, const void* record, int32_t task, const uint8_t* scratch) = nullptr;
 };
 
 /** The kernels of one instruction set. */
@@ -84,5 +92,8 @@ struct KernelChoice {
 
 /** Slowest first; ends with a null. */
 extern const KernelChoice kernelChoices[];
+
+/** The best set the processor has, or the one named; null when there is none of that name here. */
+const KernelSet* chooseKernels(const std::string& name);
 
 }  // namespace loquent

@@ -7,7 +7,6 @@
 #include <string>
 
 #include "formats.h"
-#include "memory.h"
 #include "panels.h"
 
 namespace loquent {
@@ -15,7 +14,6 @@ namespace loquent {
 namespace {
 
 constexpr int64_t rowsPerTask = 64;
-constexpr size_t scratchBytes = formatPiece * 4;
 
 struct Row {
   const uint8_t* data;
@@ -42,8 +40,7 @@ void convert(const Packing& p, Row row, int64_t from, int64_t count, uint8_t* to
   encode(p.format, values, to, count);
 }
 
-void packRows(void* context, int32_t task, uint8_t*) {
-  const Packing& p = *static_cast<const Packing*>(context);
+void packRows(const Packing& p, int32_t task) {
   const int64_t bytes = formatBytes(p.format, p.columns);
   const int64_t end = (task + 1) * rowsPerTask < p.rows ? (task + 1) * rowsPerTask : p.rows;
   for (int64_t r = task * rowsPerTask; r < end; r++) {
@@ -54,8 +51,7 @@ void packRows(void* context, int32_t task, uint8_t*) {
   }
 }
 
-void packPanel(void* context, int32_t task, uint8_t* scratch) {
-  const Packing& p = *static_cast<const Packing*>(context);
+void packPanel(const Packing& p, int32_t task, uint8_t* scratch) {
   const int64_t first = static_cast<int64_t>(task) * panelColumns, bytes = panelBytes(p.format, p.columns);
   uint8_t* panel = p.to + task * bytes;
   const int64_t columns = p.rows - first < panelColumns ? p.rows - first : panelColumns;
@@ -121,29 +117,45 @@ void dropRows(const Packing& p, int64_t from, int64_t to) {
   }
 }
 
+/** A slice of tasks is a batch. */
+class PackJob : public Job {
+ public:
+  PackJob(Packing packing, std::shared_ptr<Memory> memory, int32_t threads)
+      : p_(std::move(packing)), memory_(std::move(memory)), perTask_(p_.layout == Layout::panels ? panelColumns : rowsPerTask) {
+    tasks_ = static_cast<int32_t>((p_.rows + perTask_ - 1) / perTask_);
+    const int64_t taskBytes = std::max<int64_t>(1, perTask_ * formatBytes(p_.parts[0].format, p_.columns));
+    most_ = static_cast<int32_t>(std::min<int64_t>(std::max<int64_t>(sliceBytes / taskBytes, threads), tasks_));
+  }
+  size_t scratchBytes() const override { return formatPiece * 4; }
+
+  bool next(Batch& batch) override {
+    if (next_ > 0) dropRows(p_, first_ * perTask_, std::min(next_ * perTask_, p_.rows));
+    first_ = next_;
+    next_ = std::min(first_ + most_, tasks_);
+    batch = {next_ - first_, run, nullptr, this, nullptr};
+    return first_ < tasks_;
+  }
+
+ private:
+  static void run(const void* context, const void*, int32_t piece, uint8_t* scratch) {
+    const PackJob& job = *static_cast<const PackJob*>(context);
+    if (job.p_.layout == Layout::panels) {
+      packPanel(job.p_, job.first_ + piece, scratch);
+    } else {
+      packRows(job.p_, job.first_ + piece);
+    }
+  }
+
+  Packing p_;
+  std::shared_ptr<Memory> memory_;
+  int64_t perTask_;
+  int32_t tasks_, most_, first_ = 0, next_ = 0;
+};
+
 }  // namespace
 
-void pack(const Packing& p, Pool& pool) {
-  const bool panels = p.layout == Layout::panels;
-  const int64_t perTask = panels ? panelColumns : rowsPerTask;
-  pool.reserveScratch(scratchBytes);
-  struct Slice {
-    const Packing& packing;
-    int32_t first;
-    Task task;
-  };
-  const int32_t tasks = static_cast<int32_t>((p.rows + perTask - 1) / perTask);
-  const int64_t taskBytes = std::max<int64_t>(1, perTask * formatBytes(p.parts[0].format, p.columns));
-  const int32_t most = static_cast<int32_t>(std::min<int64_t>(std::max<int64_t>(sliceBytes / taskBytes, pool.threads()), tasks));
-  for (int32_t first = 0; first < tasks && !pool.stopped(); first += most) {
-    Slice slice = {p, first, panels ? packPanel : packRows};
-    const auto task = [](void* context, int32_t index, uint8_t* scratch) {
-      const Slice& s = *static_cast<Slice*>(context);
-      s.task(const_cast<Packing*>(&s.packing), s.first + index, scratch);
-    };
-    pool.run(std::min(most, tasks - first), task, &slice);
-    dropRows(p, first * perTask, std::min((first + most) * perTask, p.rows));
-  }
+std::unique_ptr<Job> pack(Packing packing, std::shared_ptr<Memory> memory, int32_t threads) {
+  return std::make_unique<PackJob>(std::move(packing), std::move(memory), threads);
 }
 
 }  // namespace loquent

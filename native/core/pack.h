@@ -2,10 +2,12 @@
 #pragma once
 #include <stdint.h>
 
+#include <memory>
 #include <vector>
 
 #include "../gen/ops.h"
-#include "pool.h"
+#include "job.h"
+#include "memory.h"
 
 namespace loquent {
 
@@ -29,7 +31,7 @@ struct Packing {
 int64_t packedBytes(Format format, Layout layout, int64_t rows, int64_t columns);
 /** Throws std::runtime_error when the parts and the place do not fit together. */
 void checkPacking(const Packing& packing, int64_t bytesAvailable, const std::vector<int64_t>& partBytes);
-/** Packs on all threads of the pool; needs no memory beyond their scratch. */
-void pack(const Packing& packing, Pool& pool);
+/** Packs on `threads` threads into `memory`, which is kept; needs no memory beyond their scratch. */
+std::unique_ptr<Job> pack(Packing packing, std::shared_ptr<Memory> memory, int32_t threads);
 
 }  // namespace loquent

@@ -184,42 +184,72 @@ void Plan::checkFrame(const Step& s) const {
   read.within(Field::sampleMasks, samples, -1, l.masks, "a mask");
 }
 
-bool Plan::run(uint8_t* frame, Pool& pool) const {
-  const int32_t* counts = reinterpret_cast<const int32_t*>(frame + static_cast<int64_t>(fields_[static_cast<int>(Field::counts)]) * lineBytes);
-  const auto data = [](const std::shared_ptr<Memory>& m) { return m ? m->data() : nullptr; };
-  const Step step = {
-      {nullptr, data(arenas_.weights), data(arenas_.activations), frame},
-      fields_,
-      &header_->limits,
-      caches_.data(),
-      data(shared_),
-      {0, counts[0], counts[2]},
-      counts[1],
-      pool.threads(),
-  };
-  checkFrame(step);
-  pool.reserveScratch(scratchBytes_);
-  struct Call {
-    const Step& step;
-    const Instruction* instruction;
-  };
-  auto before = std::chrono::steady_clock::now();
-  for (size_t i = 0; i < instructions_.size(); i++) {
-    const Instruction& instruction = instructions_[i];
-    Call call = {step, &instruction};
-    const auto task = [](void* context, int32_t index, uint8_t* scratch) {
-      const Call& c = *static_cast<Call*>(context);
-      c.instruction->kernel->run(c.step, c.instruction->record, index, scratch);
-    };
-    pool.run(instruction.kernel->tasks(step, instruction.record), task, &call);
-    if (pool.stopped()) return false;
-    // One look at the clock an instruction, some 30 ns: cheap enough to be always on.
-    const auto now = std::chrono::steady_clock::now();
-    const int64_t spent = std::chrono::duration_cast<std::chrono::nanoseconds>(now - before).count();
-    spent_[i].store(spent_[i].load(std::memory_order_relaxed) + spent, std::memory_order_relaxed);
-    before = now;
+/** A step: its instructions are the batches. */
+class Plan::Run : public Job {
+ public:
+  Run(std::shared_ptr<const Plan> plan, uint8_t* frame, int32_t threads) : plan_(std::move(plan)), frame_(frame), threads_(threads) {}
+  size_t scratchBytes() const override { return plan_->scratchBytes_; }
+
+  bool next(Batch& batch) override {
+    if (at_ == 0) {
+      begin();
+    } else {
+      account();
+    }
+    if (at_ == plan_->instructions_.size()) return false;
+    const Instruction& instruction = plan_->instructions_[at_++];
+    const Kernel& kernel = *instruction.kernel;
+    batch = {kernel.tasks(step_, instruction.record), run, kernel.commit ? commit : nullptr, &step_, &instruction};
+    return true;
   }
-  return true;
+
+ private:
+  static void run(const void* step, const void* item, int32_t piece, uint8_t* scratch) {
+    const auto& instruction = *static_cast<const Instruction*>(item);
+    instruction.kernel->run(*static_cast<const Step*>(step), instruction.record, piece, scratch);
+  }
+  static void commit(const void* step, const void* item, int32_t piece, const uint8_t* scratch) {
+    const auto& instruction = *static_cast<const Instruction*>(item);
+    instruction.kernel->commit(*static_cast<const Step*>(step), instruction.record, piece, scratch);
+  }
+
+  void begin() {
+    const Plan& p = *plan_;
+    const int32_t* counts = reinterpret_cast<const int32_t*>(frame_ + static_cast<int64_t>(p.fields_[static_cast<int>(Field::counts)]) * lineBytes);
+    const auto data = [](const std::shared_ptr<Memory>& m) { return m ? m->data() : nullptr; };
+    step_ = {
+        {nullptr, data(p.arenas_.weights), data(p.arenas_.activations), frame_},
+        p.fields_,
+        &p.header_->limits,
+        p.caches_.data(),
+        data(p.shared_),
+        {0, counts[0], counts[2]},
+        counts[1],
+        threads_,
+    };
+    p.checkFrame(step_);
+    before_ = std::chrono::steady_clock::now();
+  }
+
+  /** One look at the clock an instruction, some 30 ns: cheap enough to be always on. */
+  void account() {
+    const auto now = std::chrono::steady_clock::now();
+    std::atomic<int64_t>& spent = plan_->spent_[at_ - 1];
+    const int64_t more = std::chrono::duration_cast<std::chrono::nanoseconds>(now - before_).count();
+    spent.store(spent.load(std::memory_order_relaxed) + more, std::memory_order_relaxed);
+    before_ = now;
+  }
+
+  std::shared_ptr<const Plan> plan_;
+  uint8_t* frame_;
+  int32_t threads_;
+  Step step_ = {};
+  size_t at_ = 0;
+  std::chrono::steady_clock::time_point before_;
+};
+
+std::unique_ptr<Job> Plan::step(std::shared_ptr<const Plan> plan, uint8_t* frame, int32_t threads) {
+  return std::make_unique<Run>(std::move(plan), frame, threads);
 }
 
 }  // namespace loquent

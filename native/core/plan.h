@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "kernel.h"
+#include "job.h"
 #include "memory.h"
-#include "pool.h"
 
 namespace loquent {
 
@@ -18,7 +18,7 @@ struct Arenas {
 
 /**
  * Owns its words and its arenas. The constructor refuses, with std::runtime_error, any record that could touch memory
- * outside the arenas and the frame; `run` refuses a frame whose indices could.
+ * outside the arenas and the frame; a step refuses a frame whose indices could.
  */
 class Plan {
  public:
@@ -31,8 +31,8 @@ class Plan {
     arenas_ = {};
     shared_ = nullptr;
   }
-  /** Runs one step; returns false when the pool was stopped before the end. */
-  bool run(uint8_t* frame, Pool& pool) const;
+  /** One step, for `threads` threads. The frame is the caller's to keep until the job has ended. */
+  static std::unique_ptr<Job> step(std::shared_ptr<const Plan> plan, uint8_t* frame, int32_t threads);
   size_t instructions() const { return instructions_.size(); }
   /** Time that an instruction has taken in all steps so far; any thread may ask. */
   int64_t nanoseconds(size_t instruction) const { return spent_[instruction].load(std::memory_order_relaxed); }
@@ -42,6 +42,7 @@ class Plan {
     const Kernel* kernel;
     const int32_t* record;
   };
+  class Run;
   void readCaches(const int32_t* words);
   void readInstructions(const int32_t* words, const int32_t* end, int32_t count, const KernelSet& set);
   void checkFrame(const Step& step) const;

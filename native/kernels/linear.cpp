@@ -14,8 +14,10 @@ namespace {
 constexpr int32_t sliceLength = 2048;
 /** Rows of a piece of work; their sums live in scratch. */
 constexpr int32_t blockRows = 48;
-/** Pieces a thread should find: enough to share out well, few enough to stream through neighbouring panels. */
-constexpr int32_t piecesPerThread = 16;
+/** Pieces a thread should find: enough that the last of them is soon done, few enough that each is worth a look at the clock. */
+constexpr int32_t piecesPerThread = 12;
+/** Panels of a piece, where rows are few; their sums live in scratch too. */
+constexpr int32_t mostTogether = 8;
 
 const Tiles& tilesOf(Format f) {
   if (!quantized(f)) return floatTiles(f);
@@ -58,18 +60,31 @@ struct Product {
 
 /** How the product falls into pieces: some rows times some panels of the output. */
 struct Cut {
-  int32_t panels, across, begin, rows, from, to;
+  int32_t begin, rows, from, to;
 };
 
-Cut cutOf(const Step& s, const Operand& out, int32_t task) {
+/** Panels of a piece, and pieces side by side and one below another. */
+struct Grid {
+  int32_t panels, together, across, down;
+};
+
+Grid gridOf(const Step& s, const Operand& out) {
   const int32_t rows = rowsOf(s, out), panels = ceilDiv(out.width, panelColumns), down = ceilDiv(rows, blockRows);
-  const int32_t wanted = piecesPerThread * s.threads;
-  const int32_t group = panels * down <= wanted ? 1 : least(panels, panels * down / wanted);
-  const int32_t across = ceilDiv(panels, group), begin = task / across * blockRows, from = task % across * group;
-  return {panels, across, begin, least(blockRows, rows - begin), from, least(from + group, panels)};
+  const int32_t room = least(mostTogether, rows > 0 ? blockRows / least(rows, blockRows) : 1);
+  const int32_t wanted = panels * down / (piecesPerThread * s.threads), together = wanted < 1 ? 1 : least(wanted, room);
+  return {panels, together, ceilDiv(panels, together), down};
 }
 
-int32_t tasksOf(const Step& s, const Operand& out) { return cutOf(s, out, 0).across * ceilDiv(rowsOf(s, out), blockRows); }
+Cut cutOf(const Step& s, const Operand& out, int32_t task) {
+  const Grid g = gridOf(s, out);
+  const int32_t begin = task / g.across * blockRows, from = task % g.across * g.together;
+  return {begin, least(blockRows, rowsOf(s, out) - begin), from, least(from + g.together, g.panels)};
+}
+
+int32_t tasksOf(const Step& s, const Operand& out) {
+  const Grid g = gridOf(s, out);
+  return g.across * g.down;
+}
 
 /** All of k for one panel and some rows. */
 void multiplyPanel(const Tiles& tiles, Format format, const uint8_t* panel, Input x, int32_t rows, float* sums) {
@@ -104,6 +119,10 @@ struct Panels {
   }
 };
 
+constexpr int64_t panelSums = static_cast<int64_t>(blockRows) * panelColumns;
+
+// Sums are computed aside and written in the end, so that another thread may do the same piece (Batch, core/job.h).
+
 int32_t tasks(const Step& s, const void* record) { return tasksOf(s, as<op::Linear>(record).out); }
 
 void run(const Step& s, const void* record, int32_t task, uint8_t* scratch) {
@@ -111,40 +130,60 @@ void run(const Step& s, const void* record, int32_t task, uint8_t* scratch) {
   const Cut cut = cutOf(s, o.out, task);
   const Product product = {o.x, o.weight, o.out};
   float* sums = reinterpret_cast<float*>(scratch);
-  for (int32_t panel = cut.from; panel < cut.to; panel++) {
-    Panels{s, product, cut}.multiply(panel, sums);
-    for (int32_t r = 0; r < cut.rows; r++) finish(s, o, cut.begin + r, panel * panelColumns, sums + r * panelColumns);
-  }
+  for (int32_t panel = cut.from; panel < cut.to; panel++, sums += cut.rows * panelColumns) Panels{s, product, cut}.multiply(panel, sums);
 }
 
-constexpr int64_t panelSums = static_cast<int64_t>(blockRows) * panelColumns;
+void commit(const Step& s, const void* record, int32_t task, const uint8_t* scratch) {
+  const auto& o = as<op::Linear>(record);
+  const Cut cut = cutOf(s, o.out, task);
+  const float* sums = reinterpret_cast<const float*>(scratch);
+  for (int32_t panel = cut.from; panel < cut.to; panel++) {
+    for (int32_t r = 0; r < cut.rows; r++, sums += panelColumns) finish(s, o, cut.begin + r, panel * panelColumns, sums);
+  }
+}
 
 size_t scratch(const Limits&, const void*) { return panelSums * 4; }
 
 int32_t gatedTasks(const Step& s, const void* record) { return tasksOf(s, as<op::GatedLinear>(record).out); }
 
+/** Where the second half of a gated weight begins within a panel, its columns lie in two. */
+struct Halves {
+  int32_t last, shift;
+  explicit Halves(const op::GatedLinear& o) : last((2 * o.out.width - 1) / panelColumns), shift(o.out.width % panelColumns) {}
+};
+
+/** For each panel of a piece: sums of the gate, of the panel where its other half begins, of the one after. */
 void runGated(const Step& s, const void* record, int32_t task, uint8_t* scratch) {
   const auto& o = as<op::GatedLinear>(record);
   const Cut cut = cutOf(s, o.out, task);
   const Product product = {o.x, o.weight, o.out};
   const Panels panels = {s, product, cut};
-  float* gate = reinterpret_cast<float*>(scratch);
-  float* up = gate + panelSums;
-  const int32_t last = (2 * o.out.width - 1) / panelColumns, shift = o.out.width % panelColumns;
-  for (int32_t panel = cut.from; panel < cut.to; panel++) {
+  const Halves halves(o);
+  const int64_t size = static_cast<int64_t>(cut.rows) * panelColumns;
+  float* sums = reinterpret_cast<float*>(scratch);
+  for (int32_t panel = cut.from; panel < cut.to; panel++, sums += 3 * size) {
+    const int32_t other = (o.out.width + panel * panelColumns) / panelColumns;
+    panels.multiply(panel, sums);
+    panels.multiply(other, sums + size);
+    if (halves.shift != 0 && other < halves.last) panels.multiply(other + 1, sums + 2 * size);
+  }
+}
+
+void commitGated(const Step& s, const void* record, int32_t task, const uint8_t* scratch) {
+  const auto& o = as<op::GatedLinear>(record);
+  const Cut cut = cutOf(s, o.out, task);
+  const Halves halves(o);
+  const int64_t size = static_cast<int64_t>(cut.rows) * panelColumns;
+  const float* gate = reinterpret_cast<const float*>(scratch);
+  for (int32_t panel = cut.from; panel < cut.to; panel++, gate += 3 * size) {
     const int32_t first = panel * panelColumns, other = (o.out.width + first) / panelColumns;
-    panels.multiply(panel, gate);
-    panels.multiply(other, up);
-    // Where the second half begins within a panel, its columns lie in two.
-    const bool split = shift != 0 && other < last;
-    if (split) panels.multiply(other + 1, up + panelSums);
     for (int32_t r = 0; r < cut.rows; r++) {
-      const float* second = up + r * panelColumns;
+      const float* second = gate + size + r * panelColumns;
       float joined[2 * panelColumns];
-      if (shift != 0) {
+      if (halves.shift != 0) {
         memcpy(joined, second, panelColumns * 4);
-        memcpy(joined + panelColumns, split ? second + panelSums : second, panelColumns * 4);
-        second = joined + shift;
+        memcpy(joined + panelColumns, other < halves.last ? second + size : second, panelColumns * 4);
+        second = joined + halves.shift;
       }
       finishGated(s, o, cut.begin + r, first, gate + r * panelColumns, second);
     }
@@ -155,7 +194,7 @@ size_t gatedScratch(const Limits&, const void*) { return 3 * panelSums * 4; }
 
 }  // namespace
 
-extern const Kernel linear = {tasks, run, scratch};
-extern const Kernel gatedLinear = {gatedTasks, runGated, gatedScratch};
+extern const Kernel linear = {tasks, run, scratch, nullptr, commit};
+extern const Kernel gatedLinear = {gatedTasks, runGated, gatedScratch, nullptr, commitGated};
 
 }  // namespace loquent::LOQUENT_ISA

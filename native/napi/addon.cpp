@@ -155,7 +155,7 @@ napi_value upload(napi_env env, napi_callback_info i) {
     bytes.push_back(static_cast<int64_t>(data.length));
   }
   checkPacking(packing, static_cast<int64_t>(memory->bytes()) - offset, bytes);
-  return device->submit([packing, memory](Pool& pool) { pack(packing, pool); }, a[2]);
+  return device->submit(pack(std::move(packing), memory, device->threads()), a[2]);
 }
 
 /** compile(device, words: Int32Array, weights, activations, cache): plan */
@@ -178,7 +178,7 @@ napi_value run(napi_env env, napi_callback_info i) {
   const auto plan = Handle<Plan>::read(env, a[1]);
   const Bytes frame = toBuffer(env, a[2]);
   if (frame.length < plan->frameBytes()) throw std::runtime_error("the frame is smaller than the plan's");
-  return device->submit([plan, data = frame.data](Pool& pool) { plan->run(data, pool); }, a[2]);
+  return device->submit(Plan::step(plan, frame.data, device->threads()), a[2]);
 }
 
 void define(napi_env env, napi_value exports, const char* name, napi_callback callback) {

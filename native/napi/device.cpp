@@ -12,12 +12,12 @@ struct Device::Pledge {
 };
 
 std::shared_ptr<Device> Device::open(napi_env env, int32_t threads, const KernelSet& kernels, const std::vector<int32_t>& cpus) {
-  std::shared_ptr<Device> device(new Device(env, kernels));
+  std::shared_ptr<Device> device(new Device(env, kernels, threads));
   check(env, napi_create_threadsafe_function(env, nullptr, nullptr, text(env, "loquent"), 0, 1, nullptr, nullptr, nullptr,
                                              settleFromQueue, &device->queue_));
   // An idle backend does not keep a process alive; a run in flight does.
   check(env, napi_unref_threadsafe_function(env, device->queue_));
-  device->engine_ = std::make_unique<Engine>(threads, kernels, cpus);
+  device->engine_ = std::make_unique<Engine>(threads, cpus);
   // Registered after the queue's own hook, and so called before it: the threads are gone before the queue is.
   check(env, napi_add_env_cleanup_hook(env, onEnvironmentEnd, device.get()));
   return device;
@@ -68,7 +68,7 @@ void Device::close() {
   arenas_.clear();
 }
 
-napi_value Device::submit(std::function<void(Pool&)> work, napi_value kept) {
+napi_value Device::submit(std::unique_ptr<Job> job, napi_value kept) {
   if (!engine_) throw std::runtime_error("the backend was closed");
   napi_value promise;
   auto pledge = std::make_unique<Pledge>();
@@ -77,11 +77,12 @@ napi_value Device::submit(std::function<void(Pool&)> work, napi_value kept) {
   pledge->device = shared_from_this();
   if (inFlight_++ == 0) napi_ref_threadsafe_function(env_, queue_);
   Pledge* raw = pledge.release();
-  engine_->submit(std::move(work), [raw, queue = queue_](Outcome outcome) {
-    raw->outcome = std::move(outcome);
+  job->ended = [raw, queue = queue_](const Outcome& outcome) {
+    raw->outcome = outcome;
     // Fails only when the environment is ending; nobody is left to be told then.
     napi_call_threadsafe_function(queue, raw, napi_tsfn_nonblocking);
-  });
+  };
+  engine_->submit(std::move(job));
   return promise;
 }
 

@@ -1,6 +1,5 @@
 // What `open` gives: an engine, and the way its results travel back to the JS thread that opened it.
 #pragma once
-#include <functional>
 #include <memory>
 #include <string>
 
@@ -22,10 +21,11 @@ class Device : public std::enable_shared_from_this<Device> {
   ~Device();
 
   /**
-   * Queues `work`; the promise that is returned resolves with its nanoseconds or rejects with its error. `kept` is held
+   * Queues a job; the promise that is returned resolves with its nanoseconds or rejects with its error. `kept` is held
    * against collection until then.
    */
-  napi_value submit(std::function<void(Pool&)> work, napi_value kept);
+  napi_value submit(std::unique_ptr<Job> job, napi_value kept);
+  int32_t threads() const { return threads_; }
   const KernelSet& kernels() const { return *kernels_; }
   /** Remembers what `close` must let go. `buffer` shows the memory of the arena. */
   void adopt(const std::shared_ptr<Arena>& arena, napi_value buffer);
@@ -38,7 +38,7 @@ class Device : public std::enable_shared_from_this<Device> {
 
  private:
   struct Pledge;
-  Device(napi_env env, const KernelSet& kernels) : env_(env), kernels_(&kernels) {}
+  Device(napi_env env, const KernelSet& kernels, int32_t threads) : env_(env), kernels_(&kernels), threads_(threads) {}
   void endThreads();
   void settle(Pledge& pledge);
   static void settleFromQueue(napi_env env, napi_value, void*, void* data);
@@ -46,6 +46,7 @@ class Device : public std::enable_shared_from_this<Device> {
 
   napi_env env_;
   const KernelSet* kernels_;
+  int32_t threads_;
   std::unique_ptr<Engine> engine_;
   napi_threadsafe_function queue_ = nullptr;
   int64_t inFlight_ = 0;
