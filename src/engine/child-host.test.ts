@@ -9,48 +9,15 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { type ChildHostOptions, childUrl, startChildHost } from './child-host.ts'
 import type { EngineHost } from './host.ts'
-import type { EngineOptions, GenerateSpec, LoadProgress, TokenEvents } from './spec.ts'
+import type { EngineOptions, LoadProgress } from './spec.ts'
+import { type Answer, bytesOf, read, specs } from './testing/answers.ts'
 import { backends, tinyModel } from './testing/backends.ts'
 import { gone, isAlive } from './testing/processes.ts'
-import { mixed, specOf } from './testing/simulation.ts'
+import { specOf } from './testing/simulation.ts'
 
 const embeddedModel = fileURLToPath(new URL('../../models/loquent-tiny', import.meta.url))
 const options: EngineOptions = { model: tinyModel, backend: 'reference' }
-const drawn = { ...specOf({}).sampling, sampling: true, temperature: 1.2, repetitionPenalty: 1.2 }
 const faulty = new URL(childUrl.href.replace('/child.', '/testing/faulty-child.'))
-
-/** Greedy and drawn in turn; none of the prompts begins with the id that the faulty engine dies of. */
-const specs = Array.from({ length: 8 }, (_, i) =>
-  specOf({
-    promptIds: [1, ...mixed(i, 5 + 3 * i)],
-    maxNewTokens: 60,
-    topTokens: i % 3,
-    promptLogprobs: i === 5,
-    ...(i % 2 ? { sampling: { ...drawn, seed: BigInt(i) } } : {}),
-  }),
-)
-
-interface Answer {
-  readonly tokens: TokenEvents['tokens'][number][]
-  readonly promptLogprobs: TokenEvents['promptLogprobs'][]
-  readonly finish: TokenEvents['finish']
-}
-
-async function read(host: EngineHost, spec: GenerateSpec, heard = () => {}): Promise<Answer> {
-  const all: TokenEvents[] = []
-  for await (const events of host.submit(spec)) {
-    all.push(events)
-    heard()
-  }
-  return {
-    tokens: all.flatMap((e) => e.tokens),
-    promptLogprobs: all.flatMap((e) => (e.promptLogprobs ? [e.promptLogprobs] : [])),
-    finish: all.at(-1)?.finish,
-  }
-}
-
-const bytesOf = (answers: readonly Answer[]) =>
-  answers.map(({ tokens, promptLogprobs, finish }) => ({ tokens, promptLogprobs, reason: finish?.reason }))
 
 interface Lives {
   readonly pids: number[]
@@ -77,20 +44,17 @@ async function withHost(
   }
 }
 
-const expected = (() => {
-  let answers: Promise<Answer[]> | undefined
-  return () => {
-    answers ??= (async () => {
-      let all: Answer[] = []
-      await withHost(async (host) => {
-        all = []
-        for (const spec of specs) all.push(await read(host, spec))
-      })
-      return all
-    })()
-    return answers
-  }
-})()
+let undisturbed: Promise<Answer[]> | undefined
+const expected = () => {
+  undisturbed ??= (async () => {
+    const all: Answer[] = []
+    await withHost(async (host) => {
+      for (const spec of specs) all.push(await read(host, spec))
+    })
+    return all
+  })()
+  return undisturbed
+}
 
 test('a model loads in a process with progress, answers, and closes', async () => {
   const progress: LoadProgress[] = []

@@ -1,9 +1,9 @@
-import { type Life, type LifeEvents, startProcess } from './child-life.ts'
-import { Supervisor } from './child-supervisor.ts'
-import { hangMs, neverMs } from './child-watchdog.ts'
+import { startProcess } from './child-life.ts'
 import type { EngineHost } from './host.ts'
-import { MessageHost } from './message-host.ts'
-import type { EngineFacts, EngineOptions, LoadProgress } from './spec.ts'
+import type { Life, LifeEvents } from './life.ts'
+import type { EngineOptions, LoadProgress } from './spec.ts'
+import { startSupervised } from './supervised-host.ts'
+import { patienceOf } from './watchdog.ts'
 
 /** The compiler rewrites import specifiers, not URLs: from source the entry is a .ts file, once built a .js file. */
 export const childUrl = new URL(import.meta.url.endsWith('.ts') ? './child.ts' : './child.js', import.meta.url)
@@ -30,11 +30,8 @@ export interface ChildHostOptions {
 export function startChildHost(
   options: EngineOptions,
   onProgress: (progress: LoadProgress) => void = () => {},
-  { onNotice = () => {}, onStart = () => {}, entry = childUrl, hangMs: given }: ChildHostOptions = {},
+  { onNotice = () => {}, onStart = () => {}, entry = childUrl, hangMs }: ChildHostOptions = {},
 ): Promise<EngineHost> {
-  // The reference backend has no native code to hang in, and no bound on what a step may take.
-  const isSlow = (backend: string) => backend === 'reference' || options.verify === true
-  const patience = ({ backend }: EngineFacts) => given ?? (isSlow(backend) ? neverMs : hangMs)
   const launch = (on: LifeEvents): Life => {
     const life = startProcess(entry, options, on)
     if (life.pid !== undefined) {
@@ -43,20 +40,6 @@ export function startChildHost(
     }
     return life
   }
-  return new Promise((resolve, reject) => {
-    let host: MessageHost | undefined
-    const watcher = {
-      progress: onProgress,
-      failed: reject,
-      notice: onNotice,
-      message: (message: Parameters<MessageHost['receive']>[0]) => host?.receive(message),
-      stopped: (error: Parameters<MessageHost['stop']>[0]) => host?.stop(error),
-      ready: (facts: EngineFacts) => {
-        supervisor.hold(false)
-        host = new MessageHost(facts, supervisor)
-        resolve(host)
-      },
-    }
-    const supervisor: Supervisor = new Supervisor(launch, watcher, patience)
-  })
+  const kind = { name: 'engine process', launch, patience: patienceOf(options, hangMs) } as const
+  return startSupervised(kind, onProgress, onNotice)
 }

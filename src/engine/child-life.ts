@@ -1,36 +1,23 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import type { Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
+import type { Life, LifeEvents } from './life.ts'
 import type { FromEngine, ToChild } from './message.ts'
 import type { EngineOptions } from './spec.ts'
 
 /** Longest line of the process's own output that is passed on; what is beyond is dropped. */
 const maxLine = 2000
 
-/** What is told of one life of an engine process. `ended` comes last and once, after every message. */
-export interface LifeEvents {
-  message(message: FromEngine): void
-  /** A line the process wrote: Node's last words, a library's warning. */
-  line(text: string): void
-  ended(reason: string): void
-}
-
-/** One life of an engine process. */
-export interface Life {
+/** A life that is a process; without a pid it never was one. */
+export interface ProcessLife extends Life {
   readonly pid: number | undefined
-  send(message: ToChild): void
-  /** Whether it keeps this process alive. */
-  hold(busy: boolean): void
-  kill(): void
 }
-
-export type StartLife = (options: EngineOptions, on: LifeEvents) => Life
 
 /**
  * Starts the module `entry` as an engine process. It gets its options by message, no environment, no flags of ours, no
  * terminal, and where there are process groups one of its own, so that Ctrl-C reaches only who can act on it.
  */
-export function startProcess(entry: URL, options: EngineOptions, on: LifeEvents): Life {
+export function startProcess(entry: URL, options: EngineOptions, on: LifeEvents): ProcessLife {
   const child = fork(fileURLToPath(entry), [], {
     env: {},
     execArgv: [],
@@ -39,17 +26,11 @@ export function startProcess(entry: URL, options: EngineOptions, on: LifeEvents)
     detached: process.platform !== 'win32',
   })
   listen(child, on)
-  const life: Life = {
-    pid: child.pid,
-    send(message) {
-      // What a dead process did not get is sent again to the next; `ended` is on its way.
-      if (child.connected) child.send(message, () => {})
-    },
-    hold: (busy) => hold(child, busy),
-    kill: () => void child.kill('SIGKILL'),
+  const send = (message: ToChild): void => {
+    if (child.connected) child.send(message, () => {})
   }
-  life.send({ kind: 'load', options })
-  return life
+  send({ kind: 'load', options })
+  return { pid: child.pid, send, hold: (busy) => hold(child, busy), kill: () => void child.kill('SIGKILL') }
 }
 
 function listen(child: ChildProcess, on: LifeEvents): void {

@@ -156,7 +156,7 @@ export interface EngineStats {
   /** Of the engine that runs now, as are the counts above. */
   readonly steps: number
   readonly tokensGenerated: number
-  /** How often the engine died and was started again; absent where it cannot be. */
+  /** How often the engine died and was started again; absent in its own counts. */
   readonly restarts?: number
 }
 

@@ -1,16 +1,19 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { Worker } from 'node:worker_threads'
+import type { Worker } from 'node:worker_threads'
 import type { EngineHost } from './host.ts'
 import type { EngineOptions, GenerateSpec, LoadProgress, TokenEvents } from './spec.ts'
+import { type Answer, bytesOf, read as readAnswer, specs } from './testing/answers.ts'
 import { backends, tinyModel } from './testing/backends.ts'
 import { mixed, specOf } from './testing/simulation.ts'
-import { connectWorker, startWorkerHost, workerUrl } from './worker-host.ts'
+import { startWorkerHost, type WorkerHostOptions, workerUrl } from './worker-host.ts'
 
 const options: EngineOptions = { model: tinyModel, backend: 'reference' }
+const faulty = new URL(workerUrl.href.replace('/worker.', '/testing/faulty-worker.'))
 const long = specOf({ promptIds: mixed(1, 30), maxNewTokens: 90 })
 
 async function read(host: EngineHost, spec: GenerateSpec, signal?: AbortSignal): Promise<TokenEvents[]> {
@@ -108,21 +111,62 @@ test('a load that fails says what it failed with', async () => {
   await assert.rejects(huge, { code: 'engine.memory', message: /KV cache \d+ MiB.*maxBatchTotalTokens/ })
 })
 
-for (const backend of backends) {
-  test(`${backend}: when the thread dies all its requests fail, and so do later ones`, async () => {
-    const worker = new Worker(workerUrl, { workerData: { ...options, backend } })
-    const host = await connectWorker(worker, () => {})
-    const pending = host.submit(long)
-    await pending.next()
-    const stopped = { code: 'engine.stopped' }
-    const failed = assert.rejects(async () => {
-      for (;;) if ((await pending.next()).done) return
-    }, stopped)
-    await worker.terminate()
-    await failed
-    await assert.rejects(host.stats(), stopped)
-    await assert.rejects(read(host, long), stopped)
+/** A host and the threads it had. */
+async function withThreads(
+  use: (host: EngineHost, workers: Worker[], notices: string[]) => Promise<void>,
+  more: WorkerHostOptions = {},
+  change: Partial<EngineOptions> = {},
+): Promise<void> {
+  const workers: Worker[] = []
+  const notices: string[] = []
+  const host = await startWorkerHost({ ...options, ...change }, undefined, {
+    onStart: (worker) => workers.push(worker),
+    onNotice: (text) => notices.push(text),
+    ...more,
+  })
+  try {
+    await use(host, workers, notices)
+  } finally {
     await host.close()
+  }
+}
+
+/** Answers of an engine that nothing happens to, of one request after another. */
+async function calm(change: Partial<EngineOptions> = {}): Promise<Answer[]> {
+  const answers: Answer[] = []
+  await withThreads(
+    async (host) => {
+      for (const spec of specs) answers.push(await readAnswer(host, spec))
+    },
+    {},
+    change,
+  )
+  return answers
+}
+
+for (const backend of backends) {
+  test(`${backend}: streams go on with the same bytes when their thread is terminated, twice, while 8 of them run`, async () => {
+    const before = await calm({ backend })
+    await withThreads(
+      async (host, workers, notices) => {
+        let events = 0
+        const heard = () => {
+          events++
+          if (events === 100 || events === 250) void workers.at(-1)!.terminate()
+        }
+        const answers = await Promise.all(specs.map((spec) => readAnswer(host, spec, heard)))
+        assert.deepEqual(bytesOf(answers), bytesOf(before))
+        assert.equal(workers.length, 3)
+        assert.match(
+          notices[0]!,
+          /^the engine thread died \(its thread ended with code 1\); starting it again, 8 requests/,
+        )
+        const { restarts, running, waiting, blocks } = await host.stats()
+        assert.deepEqual([restarts, running, waiting, blocks.held], [2, 0, 0, 0])
+      },
+      {},
+      { backend },
+    )
   })
 
   test(`${backend}: a process whose engine is idle ends by itself`, async () => {
@@ -134,5 +178,62 @@ for (const backend of backends) {
     for await (const e of host.submit(spec)) console.log(e.tokens.length)`
     const run = promisify(execFile)(process.execPath, ['--input-type=module', '-e', source], { timeout: 20_000 })
     assert.equal((await run).stdout, '1\n1\n1\n')
+  })
+}
+
+for (const [name, first, reason] of [
+  ['an exception in the loop', 13, /a fault in the loop/],
+  ['process.exit', 14, /ended with code 7/],
+  ['the end of its memory', 15, /memory limit/],
+] as const) {
+  test(`a request that is followed by ${name} ends with a type, and every other one as if it had not been`, async () => {
+    const before = await calm()
+    await withThreads(
+      async (host, workers) => {
+        const poisoned = readAnswer(host, specOf({ promptIds: [first, 5], maxNewTokens: 9 }))
+        const failed = assert.rejects(poisoned, { code: 'engine.crashed', message: reason })
+        const answers = await Promise.all(specs.map((spec) => readAnswer(host, spec)))
+        await failed
+        assert.deepEqual(bytesOf(answers), bytesOf(before))
+        // Nine, then half of them each time, then alone, twice.
+        assert(workers.length <= 8, `${workers.length} threads`)
+        assert.equal((await host.stats()).restarts, workers.length - 1)
+      },
+      { entry: faulty, resourceLimits: { maxOldGenerationSizeMb: 48 } },
+    )
+  })
+}
+
+/** Address space of this process in MiB, and its threads. */
+function held(): readonly [number, number] {
+  const status = readFileSync('/proc/self/status', 'utf8')
+  return [Number(/VmSize:\s+(\d+)/.exec(status)![1]) / 1024, Number(/Threads:\s+(\d+)/.exec(status)![1])]
+}
+
+const noProc = process.platform !== 'linux' && 'no /proc'
+for (const backend of backends.filter((name) => name !== 'reference')) {
+  test(`${backend}: of an engine whose thread died nothing is left`, { skip: noProc }, async () => {
+    // Some hundred MiB that each engine reserves.
+    const cache = { backend, maxBatchTotalTokens: 2 ** 20 }
+    await withThreads(
+      async (host, workers) => {
+        const die = async () => {
+          const pending = host.submit(long)
+          await pending.next()
+          await workers.at(-1)!.terminate()
+          await pending.next()
+          await pending.return()
+          await host.stats()
+        }
+        await die()
+        const [size, threads] = held()
+        for (let i = 0; i < 4; i++) await die()
+        const [more, moreThreads] = held()
+        assert.equal(moreThreads, threads)
+        assert(more - size < 300, `${more - size} MiB more`)
+      },
+      {},
+      cache,
+    )
   })
 }

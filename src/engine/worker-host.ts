@@ -1,61 +1,46 @@
-import { Worker } from 'node:worker_threads'
-import { LoquentError, reviveError } from '../base/errors.ts'
+import type { Worker, WorkerOptions } from 'node:worker_threads'
 import type { EngineHost } from './host.ts'
-import type { FromEngine } from './message.ts'
-import { MessageHost } from './message-host.ts'
-import type { EngineFacts, EngineOptions, LoadProgress } from './spec.ts'
-
-type Report = (progress: LoadProgress) => void
+import type { Life, LifeEvents } from './life.ts'
+import type { EngineOptions, LoadProgress } from './spec.ts'
+import { startSupervised } from './supervised-host.ts'
+import { patienceOf } from './watchdog.ts'
+import { startThread } from './worker-life.ts'
 
 /** The compiler rewrites import specifiers, not URLs: from source the worker is a .ts file, once built a .js file. */
 export const workerUrl = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url)
 
+export interface WorkerHostOptions {
+  /** What happens to the thread; a line a call. */
+  readonly onNotice?: (text: string) => void
+  /** The thread of each life. */
+  readonly onStart?: (worker: Worker) => void
+  /** Module to run instead of the engine's own. */
+  readonly entry?: URL
+  /** How long a step may take; see `hangMs`. */
+  readonly hangMs?: number
+  /** Memory of the thread's JavaScript; Node's own limits when absent. */
+  readonly resourceLimits?: WorkerOptions['resourceLimits']
+}
+
 /**
  * Loads a model into an engine on a thread of its own. `options` must be plain data. Rejects with what the load
- * failed with. Requests of an engine whose thread dies fail with `engine.stopped`.
+ * failed with. When the thread dies (an exception, no memory, `terminate`) it is started again as a process is (see
+ * `startChildHost`), and its requests go on with the same tokens. What a thread cannot survive is a fault in native
+ * code: that ends the whole process.
  *
  * An idle engine does not keep the process alive: a script that forgot `close` still ends, and a server is kept
  * alive by its socket. A load, a request or a close under way does.
  */
-export async function startWorkerHost(options: EngineOptions, onProgress: Report = () => {}): Promise<EngineHost> {
-  // Flags of this process are not for the worker: `--input-type`, of `node -e`, would even keep it from starting.
-  return connectWorker(new Worker(workerUrl, { workerData: options, name: 'loquent engine', execArgv: [] }), onProgress)
-}
-
-/** The host of an engine that is loading on `worker`. */
-export function connectWorker(worker: Worker, onProgress: Report): Promise<EngineHost> {
-  return new Promise((resolve, reject) => {
-    let host: MessageHost | undefined
-    const died = (reason: string) => {
-      const error = new LoquentError('engine.stopped', { reason })
-      host?.stop(error)
-      reject(error)
-    }
-    worker.on('error', (error) => died(error instanceof Error ? error.message : String(error)))
-    worker.on('exit', () => died('its thread ended'))
-    worker.on('message', (message: FromEngine) => {
-      switch (message.kind) {
-        case 'progress':
-          return onProgress(message.progress)
-        case 'failed':
-          return reject(reviveError(message.error))
-        case 'ready':
-          host = hostOf(worker, message.facts)
-          return resolve(host)
-        case 'closed':
-          return void worker.terminate()
-        default:
-          host?.receive(message)
-      }
-    })
-  })
-}
-
-function hostOf(worker: Worker, facts: EngineFacts): MessageHost {
-  worker.unref()
-  return new MessageHost(facts, {
-    send: (message) => worker.postMessage(message),
-    hold: (busy) => (busy ? worker.ref() : worker.unref()),
-    ended: new Promise((resolve) => worker.once('exit', () => resolve())),
-  })
+export function startWorkerHost(
+  options: EngineOptions,
+  onProgress: (progress: LoadProgress) => void = () => {},
+  { onNotice = () => {}, onStart = () => {}, entry = workerUrl, hangMs, resourceLimits }: WorkerHostOptions = {},
+): Promise<EngineHost> {
+  const launch = (on: LifeEvents): Life => {
+    const life = startThread(entry, options, on, resourceLimits)
+    onStart(life.worker)
+    return life
+  }
+  const kind = { name: 'engine thread', launch, patience: patienceOf(options, hangMs) } as const
+  return startSupervised(kind, onProgress, onNotice)
 }

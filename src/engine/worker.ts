@@ -1,12 +1,7 @@
-import { parentPort, workerData } from 'node:worker_threads'
-import { assert } from '../base/assert.ts'
+import { workerData } from 'node:worker_threads'
 import { serveEngine } from './engine-port.ts'
 import type { EngineOptions } from './spec.ts'
+import { openHostPort } from './worker-port.ts'
 
 /* Entry of the engine's thread; see worker-host.ts. */
-assert(parentPort, 'the engine worker runs in a worker thread')
-const port = parentPort
-await serveEngine(
-  { send: (message) => port.postMessage(message), listen: (obey) => port.on('message', obey) },
-  workerData as EngineOptions,
-)
+await serveEngine(openHostPort(), workerData as EngineOptions)

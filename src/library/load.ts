@@ -59,9 +59,9 @@ function startHost(
 ): Promise<EngineHost> {
   const { engine = 'worker', onProgress, onNotice, ...rest } = options
   const engineOptions = { ...rest, model } satisfies EngineOptions
-  if (engine === 'worker') return startWorkerHost(engineOptions, onProgress)
-  if (engine !== 'process') fail('option.invalid', { name: 'engine', reason: `${engine} is not known` })
-  return startChildHost(engineOptions, onProgress, onNotice && { onNotice })
+  const hosts = { worker: startWorkerHost, process: startChildHost }
+  if (!Object.hasOwn(hosts, engine)) fail('option.invalid', { name: 'engine', reason: `${engine} is not known` })
+  return hosts[engine](engineOptions, onProgress, onNotice && { onNotice })
 }
 
 /** Where the files of `model` are: a path is taken as it is; what is no path, and could be an id, is one. */

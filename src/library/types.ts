@@ -10,11 +10,11 @@ export interface Watermark {
 
 export interface LoadOptions extends Omit<EngineOptions, 'model'> {
   /**
-   * Where the engine runs: on a thread of this process (the default), or in a process of its own. When that one dies it
-   * is started again, and its requests go on with the same bytes.
+   * Where the engine runs: on a thread of this process (the default), or in a process of its own. When it dies it is
+   * started again, and its requests go on with the same bytes. A fault in native code only a process survives.
    */
   readonly engine?: 'worker' | 'process'
-  /** Told what happens to the engine's process, and what it writes: lines for a log. */
+  /** Told what happens to the engine's thread or process, and what a process writes: lines for a log. */
   readonly onNotice?: (text: string) => void
   readonly onProgress?: (progress: LoadProgress) => void
   /** Of a model on the hub: branch, tag, pull request (`refs/pr/1`) or commit; default `main`. */

@@ -1,22 +1,33 @@
 import { performance } from 'node:perf_hooks'
 import { type ErrorData, errorData, LoquentError, reviveError } from '../base/errors.ts'
-import { Ledger } from './child-ledger.ts'
-import type { Life, LifeEvents } from './child-life.ts'
-import { Restarts } from './child-restarts.ts'
-import { Watchdog } from './child-watchdog.ts'
 import { maxWaiting, type RequestEvent } from './engine.ts'
 import type { EngineState } from './host.ts'
+import { Ledger } from './ledger.ts'
+import type { Life, LifeEvents } from './life.ts'
 import type { FromEngine, ToEngine } from './message.ts'
 import type { Link } from './message-host.ts'
+import { Restarts } from './restarts.ts'
 import type { EngineFacts, EngineStats, LoadProgress } from './spec.ts'
+import { Watchdog } from './watchdog.ts'
 
 /** How long an engine may take to close before it is killed. */
 const closeMs = 10_000
+/** How long a killed engine may live on: a thread cannot be ended in the middle of native code, a process can. */
+const dyingMs = 30_000
 /** An engine that is started again may take so many times as long as the first did, and this at least. */
 const slowerStart = 5
 const shortestStartMs = 60_000
 /** Ticket of our own questions; those of the host count up from 0. */
 const ownTicket = -1
+
+/** What a supervisor keeps running. */
+export interface Kind {
+  /** In words, for notices. */
+  readonly name: 'engine process' | 'engine thread'
+  launch(on: LifeEvents): Life
+  /** Milliseconds that a step of such an engine never takes; see `hangMs`. */
+  patience(facts: EngineFacts): number
+}
 
 /** Whom a supervisor tells what. */
 export interface Watcher {
@@ -33,14 +44,13 @@ export interface Watcher {
 }
 
 /**
- * Keeps an engine process running: starts another when it dies or hangs, gives it what the dead one had, and looks like
+ * Keeps an engine running in a process or on a thread of its own: starts another when it dies or hangs, gives it what the dead one had, and looks like
  * one engine that never died.
  */
 export class Supervisor implements Link {
   readonly ended: Promise<void>
-  readonly #launch: (on: LifeEvents) => Life
+  readonly #kind: Kind
   readonly #watcher: Watcher
-  readonly #patience: (facts: EngineFacts) => number
   readonly #begun = performance.now()
   readonly #ledger = new Ledger()
   readonly #restarts = new Restarts()
@@ -55,16 +65,15 @@ export class Supervisor implements Link {
   #busy = true
   /** Tokens told by engines that are dead. */
   #earlierTokens = 0
-  /** Why the process that is ending ends, where that is known better than by its exit code. */
+  /** Why the engine that is ending ends, where that is known better than by its exit code. */
   #reason: string | undefined
   #timer: NodeJS.Timeout | undefined
+  #dying: NodeJS.Timeout | undefined
   #end: () => void = () => {}
 
-  /** `patience`: milliseconds that a step of such an engine never takes; see `hangMs`. */
-  constructor(launch: (on: LifeEvents) => Life, watcher: Watcher, patience: (facts: EngineFacts) => number) {
-    this.#launch = launch
+  constructor(kind: Kind, watcher: Watcher) {
+    this.#kind = kind
     this.#watcher = watcher
-    this.#patience = patience
     this.ended = new Promise((resolve) => {
       this.#end = resolve
     })
@@ -114,10 +123,10 @@ export class Supervisor implements Link {
     this.#closing = true
     clearTimeout(this.#timer)
     if (!this.#life) this.#end()
-    else if (!this.#serving) this.#life.kill()
+    else if (!this.#serving) this.#slay()
     else {
       this.#life.send({ kind: 'close' })
-      this.#timer = setTimeout(() => this.#life?.kill(), closeMs)
+      this.#timer = setTimeout(() => this.#slay(), closeMs)
     }
   }
 
@@ -125,13 +134,13 @@ export class Supervisor implements Link {
     this.#reason = undefined
     const ended = (reason: string) => this.#died(this.#reason ?? reason)
     try {
-      this.#life = this.#launch({
+      this.#life = this.#kind.launch({
         message: (message) => this.#hear(message),
-        line: (text) => this.#watcher.notice(`engine process: ${text}`),
+        line: (text) => this.#watcher.notice(`${this.#kind.name}: ${text}`),
         ended,
       })
     } catch (error) {
-      // No memory for another process, say: a death like any other.
+      // No memory for another one, say: a death like any other.
       ended(String(error))
       return
     }
@@ -165,7 +174,7 @@ export class Supervisor implements Link {
         this.#answer(message.ticket, message.stats)
         break
       case 'closed':
-        this.#life?.kill()
+        this.#slay()
     }
   }
 
@@ -187,7 +196,7 @@ export class Supervisor implements Link {
     this.#facts = facts
     this.#startMs = Math.max(shortestStartMs, slowerStart * (performance.now() - this.#begun))
     const ask = () => this.#life?.send({ kind: 'stats', ticket: ownTicket })
-    this.#watchdog = new Watchdog(ask, () => this.#kill('it hung'), this.#patience(facts))
+    this.#watchdog = new Watchdog(ask, () => this.#kill('it hung'), this.#kind.patience(facts))
     this.#watcher.ready(facts)
   }
 
@@ -210,7 +219,19 @@ export class Supervisor implements Link {
 
   #kill(reason: string): void {
     this.#reason = reason
+    this.#slay()
+  }
+
+  /** Ends the engine, by force. One that does not even die holds what the next would need: then that is the end. */
+  #slay(): void {
     this.#life?.kill()
+    this.#dying ??= setTimeout(() => this.#outlived(), dyingMs).unref()
+  }
+
+  #outlived(): void {
+    if (!this.#closing) this.#stop('it hangs and cannot be ended')
+    this.#life?.hold(false)
+    this.#end()
   }
 
   #died(reason: string): void {
@@ -218,6 +239,8 @@ export class Supervisor implements Link {
     this.#life = undefined
     this.#watchdog?.watch(false)
     clearTimeout(this.#timer)
+    clearTimeout(this.#dying)
+    this.#dying = undefined
     if (this.#facts && !this.#closing) {
       this.#restart(reason)
       return
@@ -235,12 +258,12 @@ export class Supervisor implements Link {
     const wait = this.#restarts.next(performance.now())
     if (wait === undefined) {
       // The last reason may name files: it is for the log.
-      this.#watcher.notice(`the engine process died: ${reason}`)
+      this.#watcher.notice(`the ${this.#kind.name} died: ${reason}`)
       this.#stop('it died too often')
       return
     }
     const { size } = this.#ledger
-    this.#watcher.notice(`the engine process died (${reason}); starting it again, ${size} requests wait for it`)
+    this.#watcher.notice(`the ${this.#kind.name} died (${reason}); starting it again, ${size} requests wait for it`)
     this.#timer = setTimeout(() => this.#start(), wait)
     this.hold(this.#busy)
   }
@@ -249,7 +272,7 @@ export class Supervisor implements Link {
     this.#closing = true
     this.#watcher.stopped(new LoquentError('engine.stopped', { reason }))
     this.#watcher.notice(`the engine has stopped for good: ${reason}`)
-    if (this.#life) this.#life.kill()
+    if (this.#life) this.#slay()
     else this.#end()
   }
 

@@ -1,27 +1,29 @@
 import assert from 'node:assert/strict'
 import { mock, test } from 'node:test'
 import type { ErrorCode } from '../base/errors.ts'
-import type { Life, LifeEvents } from './child-life.ts'
-import { maxRestarts, Restarts, restartWindowMs } from './child-restarts.ts'
-import { Supervisor, type Watcher } from './child-supervisor.ts'
-import { neverMs } from './child-watchdog.ts'
 import { maxWaiting } from './engine.ts'
-import type { FromEngine, ToChild } from './message.ts'
+import type { Life, LifeEvents } from './life.ts'
+import type { FromEngine, ToEngine } from './message.ts'
+import { maxRestarts, Restarts, restartWindowMs } from './restarts.ts'
 import type { EngineFacts } from './spec.ts'
+import { type Kind, Supervisor, type Watcher } from './supervisor.ts'
 import { specOf } from './testing/simulation.ts'
+import { neverMs } from './watchdog.ts'
 
 const facts = { vocabulary: 50, maxTotalTokens: 64 } as EngineFacts
 
+const kindOf = (launch: Kind['launch']): Kind => ({ name: 'engine process', launch, patience: () => neverMs })
+
 /** A supervisor of processes that are this test. */
 function supervised() {
-  const lives: { on: LifeEvents; sent: ToChild[]; killed: boolean }[] = []
+  const lives: { on: LifeEvents; sent: ToEngine[]; killed: boolean }[] = []
   const heard: FromEngine[] = []
   const stopped: ErrorCode[] = []
   const notices: string[] = []
   const launch = (on: LifeEvents): Life => {
-    const life = { on, sent: [] as ToChild[], killed: false }
+    const life = { on, sent: [] as ToEngine[], killed: false }
     lives.push(life)
-    return { pid: 1, send: (m) => life.sent.push(m), hold: () => {}, kill: () => (life.killed = true) }
+    return { send: (m) => life.sent.push(m), hold: () => {}, kill: () => (life.killed = true) }
   }
   const watcher: Watcher = {
     progress: () => {},
@@ -31,7 +33,7 @@ function supervised() {
     stopped: (error) => stopped.push(error.code),
     notice: (text) => notices.push(text),
   }
-  const supervisor = new Supervisor(launch, watcher, () => neverMs)
+  const supervisor = new Supervisor(kindOf(launch), watcher)
   const life = () => lives.at(-1)!
   const ready = (as = facts) => life().on.message({ kind: 'ready', facts: as })
   return { supervisor, lives, life, ready, heard, stopped, notices }
@@ -77,11 +79,11 @@ test('a process that cannot be started counts as one that died', async (t) => {
   const launch = (events: LifeEvents): Life => {
     if (failing) throw new Error('spawn ENOMEM')
     on = events
-    return { pid: 1, send: () => {}, hold: () => {}, kill: () => {} }
+    return { send: () => {}, hold: () => {}, kill: () => {} }
   }
   const none = () => {}
   const watcher = { progress: none, ready: none, failed: none, message: none, notice: none, stopped }
-  const supervisor = new Supervisor(launch, watcher, () => neverMs)
+  const supervisor = new Supervisor(kindOf(launch), watcher)
   on!.message({ kind: 'ready', facts })
   failing = true
   on!.ended('killed')
@@ -139,5 +141,19 @@ test('an engine that does not close in time is killed', async (t) => {
   t.mock.timers.tick(10_000)
   assert.equal(life().killed, true)
   life().on.ended('killed by SIGKILL')
+  await supervisor.ended
+})
+
+test('an engine that cannot even be killed is the end of everything, not of whoever waits for it', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const { supervisor, lives, life, ready, stopped, notices } = supervised()
+  ready()
+  life().on.ended('killed')
+  t.mock.timers.tick(0)
+  t.mock.timers.tick(60_000)
+  assert.deepEqual([life().killed, stopped], [true, []])
+  t.mock.timers.tick(30_000)
+  assert.deepEqual([lives.length, stopped], [2, ['engine.stopped']])
+  assert.match(notices.at(-1)!, /stopped for good: it hangs and cannot be ended/)
   await supervisor.ended
 })

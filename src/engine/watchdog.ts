@@ -1,8 +1,18 @@
+import type { EngineFacts, EngineOptions } from './spec.ts'
+
 /** An engine that has requests and finishes no step between two looks this far apart hangs. */
 export const hangMs = 300_000
 
 /** Where a step may take for ever, nobody looks. */
 export const neverMs = Number.POSITIVE_INFINITY
+
+/**
+ * What such an engine is given before it counts as hanging. The reference backend has no native code to hang in, and no
+ * bound on what a step may take.
+ */
+export function patienceOf({ verify }: EngineOptions, given: number | undefined): (facts: EngineFacts) => number {
+  return ({ backend }) => given ?? (backend === 'reference' || verify ? neverMs : hangMs)
+}
 
 /** Looks after an engine while it has requests; one that is idle costs no timer. */
 export class Watchdog {
@@ -37,10 +47,15 @@ export class Watchdog {
 
   #look(): void {
     if (!this.#answered) {
-      this.#hangs()
+      // Where it was this thread that hung, the answer lies in the queue: it is heard before the judgement.
+      setImmediate(() => this.#judge())
       return
     }
     this.#answered = false
     this.#ask()
+  }
+
+  #judge(): void {
+    if (this.#timer && !this.#answered) this.#hangs()
   }
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { Ledger } from './child-ledger.ts'
+import { Ledger } from './ledger.ts'
 import type { GeneratedToken, TokenEvents } from './spec.ts'
 import { randomOf, specOf } from './testing/simulation.ts'
 
