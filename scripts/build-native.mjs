@@ -1,7 +1,7 @@
 // Compiles native/ into build/loquent.node with a C++20 compiler and node-api-headers; no Node headers, no network.
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -83,9 +83,29 @@ async function inParallel(jobs) {
   await Promise.all(Array.from({ length: availableParallelism() }, worker))
 }
 
-async function compileUnit(unit, compiler) {
-  await execute(compiler, [...common, ...unit.flags, '-c', join(native, unit.source), '-o', unit.object])
-  writeFileSync(`${unit.object}.key`, unit.key)
+/** Our own files that went into an object, by the rule its compiler wrote; none before the first time. */
+const inputsOf = ({ object }) =>
+  read(`${object}.d`)
+    .replaceAll('\\\n', ' ')
+    .split(/(?<!\\)\s+/)
+    .slice(1)
+    .filter((file) => file !== '')
+    .map((file) => file.replaceAll('\\ ', ' '))
+
+/** What an object was made from. A header that is gone reads as empty: also a change. */
+const keyOf = (unit, base) => digest(base, ...common, ...unit.flags, ...inputsOf(unit).flatMap((f) => [f, read(f)]))
+
+const isCurrent = (unit, base) => existsSync(unit.object) && read(`${unit.object}.key`) === keyOf(unit, base)
+
+async function compileUnit(unit, { compiler, base }) {
+  const { object } = unit
+  const begin = Date.now()
+  rmSync(`${object}.key`, { force: true })
+  const rule = ['-MMD', '-MF', `${object}.d`]
+  await execute(compiler, [...common, ...unit.flags, ...rule, '-c', join(native, unit.source), '-o', object])
+  // What was edited meanwhile is newer than the object: without a key it is made again.
+  const edited = inputsOf(unit).some((file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs >= begin)
+  if (!edited) writeFileSync(`${object}.key`, keyOf(unit, base))
 }
 
 async function link(compiler, all) {
@@ -98,7 +118,7 @@ async function link(compiler, all) {
 
 /**
  * Brings build/loquent.node up to date. Resolves to 'built', 'current', 'no-compiler' or 'failed'; says in one line why
- * there is no addon. Nothing is compiled when sources, flags and compiler are those of the last time.
+ * there is no addon. An object is compiled again when its source, a header it includes, its flags or the compiler changed.
  */
 export async function buildNative({ quiet = false } = {}) {
   const found = await findCompiler()
@@ -111,24 +131,20 @@ export async function buildNative({ quiet = false } = {}) {
     return 'no-compiler'
   }
   mkdirSync(objects, { recursive: true })
-  const headers = ['core', 'kernels', 'napi', 'gen'].flatMap((f) => list(f, '.h')).map((f) => read(join(native, f)))
-  const base = digest(found.compiler, found.version, ...headers)
-  const all = units(include).map((u) => ({
-    ...u,
-    key: digest(base, ...common, ...u.flags, read(join(native, u.source))),
-  }))
-  const stale = all.filter((u) => !existsSync(u.object) || read(`${u.object}.key`) !== u.key)
-  const linkKey = digest(...all.map((u) => u.key))
-  if (stale.length === 0 && existsSync(target) && read(`${target}.key`) === linkKey) return 'current'
+  const base = digest(found.compiler, found.version)
+  const all = units(include)
+  const stale = all.filter((unit) => !isCurrent(unit, base))
+  const linkKey = () => digest(...all.map(({ object }) => read(`${object}.key`)))
+  if (stale.length === 0 && existsSync(target) && read(`${target}.key`) === linkKey()) return 'current'
   const begin = Date.now()
   try {
-    await inParallel(stale.map((u) => () => compileUnit(u, found.compiler)))
+    await inParallel(stale.map((u) => () => compileUnit(u, { ...found, base })))
     await link(found.compiler, all)
   } catch (error) {
     console.error(`native: the build failed\n${error.stderr ?? error.message}`)
     return 'failed'
   }
-  writeFileSync(`${target}.key`, linkKey)
+  writeFileSync(`${target}.key`, linkKey())
   if (!quiet) console.log(`native: ${stale.length} objects in ${((Date.now() - begin) / 1000).toFixed(1)} s`)
   return 'built'
 }

@@ -9,6 +9,7 @@ import { filesUnder } from './files.mjs'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const quiet = process.argv.includes('--quiet')
 
+/** Whether it compiled. */
 function compileTypeScript() {
   const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
   if (!existsSync(tsc)) {
@@ -17,8 +18,8 @@ function compileTypeScript() {
   }
   if (!existsSync(join(root, 'dist'))) rmSync(join(root, 'build', 'tsconfig.tsbuildinfo'), { force: true })
   const { status } = spawnSync(process.execPath, [tsc, '-p', root], { stdio: 'inherit' })
-  if (status !== 0) process.exit(status ?? 1)
-  removeStale()
+  if (status === 0) removeStale()
+  return status === 0
 }
 
 /** Output of a source that was deleted or renamed would still be imported and tested. */
@@ -32,5 +33,7 @@ function removeStale() {
 }
 
 if (!quiet) console.log('loquent: compiling TypeScript')
-compileTypeScript()
+const compiled = compileTypeScript()
+// Also beside sources that do not compile: who works on kernels need not wait for them.
 await buildNative({ quiet })
+if (!compiled) process.exitCode = 1
