@@ -184,6 +184,20 @@ export const serveOptions: readonly OptionRow[] = [
     parse: integer(1),
   },
   {
+    flags: '--max-chat-messages <n>',
+    env: 'LOQUENT_MAX_CHAT_MESSAGES',
+    doc: 'most messages of a chat; 1,000 take 20 ms to render, in which nothing else is heard',
+    fallback: 1024,
+    parse: integer(1),
+  },
+  {
+    flags: '--max-chat-bytes <bytes>',
+    env: 'LOQUENT_MAX_CHAT_BYTES',
+    doc: 'most bytes of the messages of a chat',
+    fallback: 1_048_576,
+    parse: integer(1),
+  },
+  {
     flags: '--max-client-batch-size <n>',
     env: 'MAX_CLIENT_BATCH_SIZE',
     doc: 'most prompts in one request',

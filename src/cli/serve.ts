@@ -21,6 +21,8 @@ interface ServeFlags extends ModelFlags, Omit<CheckedFlags, keyof ModelFlags> {
   readonly maxStopSequences: number
   readonly maxTopNTokens: number
   readonly payloadLimit: number
+  readonly maxChatMessages: number
+  readonly maxChatBytes: number
   readonly corsAllowOrigin?: readonly string[]
   readonly maxClientBatchSize: number
   readonly apiKey?: readonly string[]
@@ -113,10 +115,12 @@ const factsOf = ({ info: { modelId, architecture, backend, dtype } }: LLM) => ({
 function serveOptionsOf(flags: ServeFlags): ServeOptions {
   const { hostname, port, maxConcurrentRequests, maxBestOf, maxStopSequences, maxTopNTokens } = flags
   const { payloadLimit, maxClientBatchSize, corsAllowOrigin = [], jsonOutput, logLevel, validationWorkers } = flags
-  const limits = { maxConcurrentRequests, maxBestOf, maxStopSequences, maxTopNTokens, payloadLimit, maxClientBatchSize }
+  const { maxChatMessages, maxChatBytes } = flags
+  const limits = { maxConcurrentRequests, maxBestOf, maxStopSequences, maxTopNTokens, maxClientBatchSize }
+  const sizes = { payloadLimit, maxChatMessages, maxChatBytes }
   const access = { corsAllowOrigin, apiKeys: flags.apiKey ?? [], strict: flags.strict }
   return {
-    ...{ version, hostname, port, ...limits, ...access, jsonOutput, logLevel },
+    ...{ version, hostname, port, ...limits, ...sizes, ...access, jsonOutput, logLevel },
     ...(validationWorkers && { validationWorkers }),
     ...settingsOfVariables(process.env),
   }

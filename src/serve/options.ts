@@ -19,6 +19,9 @@ export interface ServeSettings {
   readonly maxTopNTokens: number
   /** Largest request body. */
   readonly payloadLimit: number
+  /** Most messages of a chat, and bytes of all their texts. */
+  readonly maxChatMessages: number
+  readonly maxChatBytes: number
   readonly validationWorkers: number
   readonly maxClientBatchSize: number
   /** Origins a browser may call from; empty means all. */
@@ -60,6 +63,8 @@ export const settingsOf = (llm: LLM, options: ServeOptions): ServeSettings => ({
   maxStopSequences: 4,
   maxTopNTokens: 5,
   payloadLimit: 2_000_000,
+  maxChatMessages: 1024,
+  maxChatBytes: 1_048_576,
   validationWorkers: 2,
   maxClientBatchSize: 4,
   corsAllowOrigin: [],

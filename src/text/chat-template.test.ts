@@ -92,6 +92,16 @@ for (const [what, source] of Object.entries(runaways)) {
   })
 }
 
+test('the budget of a rendering grows with the messages, not with their square', () => {
+  const messages = Array.from({ length: 20_000 }, (_, i) => ({ role: 'user', content: `${i}` }))
+  assert.equal(compileTemplate(CHATML, tokens).render(messages).split('im_start').length, messages.length + 3)
+  const square = '{% for a in messages %}{% for b in messages %}{% endfor %}{% endfor %}'
+  assert.throws(() => compileTemplate(square, tokens).render(messages.slice(0, 1024)), {
+    code: 'template.failed',
+    message: 'the template does not come to an end',
+  })
+})
+
 test('dates have English names', () => {
   const date = new Date(2024, 6, 4, 15, 5, 9)
   assert.equal(strftime(date, '%d %b %Y, %A %B %H:%M:%S %I%p %% %q'), '04 Jul 2024, Thursday July 15:05:09 03PM % %q')

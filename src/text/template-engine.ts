@@ -2,8 +2,12 @@ import { Environment, Interpreter, Template } from '@huggingface/jinja'
 
 /** Longest text a template may make, in UTF-16 code units: far beyond any prompt, far below what a process can hold. */
 export const MAX_RENDERED_LENGTH = 1 << 24
-/** Most expressions, statements and loop items one rendering may take (about a second). */
-export const MAX_RENDER_STEPS = 500_000
+/**
+ * Most expressions, statements and loop items one rendering may take (half a microsecond each): so many, and for each
+ * message so many more, twice what the longest templates need.
+ */
+export const MAX_RENDER_STEPS = 100_000
+export const MAX_MESSAGE_STEPS = 150
 /** Longest list `range` may make. */
 const MAX_RANGE = 1 << 16
 
@@ -44,14 +48,20 @@ function sizeOf({ value }: RuntimeValue): number {
 class BoundedInterpreter extends EngineInterpreter {
   /** Lists that are gone through: each item is a step, for the body of a loop may be empty. */
   readonly #iterables = new Set<Node>()
+  readonly #budget: number
   #steps = 0
+
+  constructor(scope: EngineScope, budget: number) {
+    super(scope)
+    this.#budget = budget
+  }
 
   override evaluate(node: Node, scope: EngineScope): RuntimeValue {
     const iterable = node?.type === 'For' ? iterableOf(node) : undefined
     if (iterable) this.#iterables.add(iterable)
     const result = super.evaluate(node, scope)
     this.#steps += this.#iterables.has(node) ? 1 + sizeOf(result) : 1
-    if (this.#steps > MAX_RENDER_STEPS) throw new LimitError('the template does not come to an end')
+    if (this.#steps > this.#budget) throw new LimitError('the template does not come to an end')
     if (result.type === 'StringValue') checkLength(result.value as string)
     return result
   }
@@ -119,7 +129,9 @@ export function compileJinja(source: string): (variables: Readonly<Record<string
   return (variables) => {
     const scope = new Scope()
     for (const [name, value] of Object.entries({ ...GLOBALS, ...variables })) scope.set(name, value)
-    const text = new BoundedInterpreter(scope).run(parsed).toString()
+    const { messages } = variables
+    const budget = MAX_RENDER_STEPS + MAX_MESSAGE_STEPS * (Array.isArray(messages) ? messages.length : 0)
+    const text = new BoundedInterpreter(scope, budget).run(parsed).toString()
     checkLength(text)
     return text
   }

@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { VertexGenerate, VertexInstance, VertexRequest } from '../../wire/cloud.ts'
 import { disconnectSignal } from '../disconnect.ts'
 import { chatWork } from '../openai/chat-request.ts'
+import { checkChatSize } from '../openai/chat-size.ts'
 import { Refusal } from '../refusal.ts'
 import type { Context } from '../tgi/context.ts'
 import { type Job, neutral, runAll } from '../tgi/job.ts'
@@ -15,6 +16,8 @@ export async function vertex(
   reply: FastifyReply,
 ): Promise<string> {
   if (instances.length === 0) throw new Refusal(422, 'Input validation error', 'Input validation error')
+  const chats = instances.filter((instance) => 'messages' in instance)
+  checkChatSize(chats, context.settings)
   const jobs = instances.map((instance) => jobOf(context, instance))
   const done = await orIncomplete(runAll(context, request, jobs, disconnectSignal(reply.raw)))
   return JSON.stringify({ predictions: done.map(({ generation }) => generation.text) })

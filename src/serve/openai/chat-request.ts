@@ -1,10 +1,11 @@
 import { fail } from '../../base/errors.ts'
 import type { ChatMessage, ChatToolCall } from '../../library/types.ts'
-import type { ChatRequest, ContentPart, Message, ResponseFormat, ToolCall } from '../../wire/openai.ts'
+import type { ChatRequest, Message, ResponseFormat, ToolCall } from '../../wire/openai.ts'
 import { toolRefusal } from '../refusal.ts'
 import type { Context } from '../tgi/context.ts'
 import { grammarFault } from '../tgi/grammar.ts'
 import type { Job } from '../tgi/job.ts'
+import { checkChatSize, partText } from './chat-size.ts'
 import { answerParameters, choiceCount, samplingOf } from './sampling.ts'
 
 /** A chat as the engine's work: one prompt, one job an answer. */
@@ -14,8 +15,9 @@ export interface ChatWork {
 }
 
 /** Checks what the routes of a chat check before the parameters, and renders its prompt. */
-export function promptOf({ llm }: Context, body: ChatRequest): string {
+export function promptOf({ llm, settings }: Context, body: ChatRequest): string {
   checkTools(body)
+  checkChatSize([body], settings)
   return llm.render(body.messages.map(messageOf))
 }
 
@@ -46,9 +48,6 @@ function messageOf({ role, content, name, tool_calls, tool_call_id }: Message): 
     ...(tool_call_id !== null && { tool_call_id }),
   }
 }
-
-/** Images are written as models with eyes read them; others see the text. */
-const partText = (part: ContentPart): string => (part.type === 'text' ? part.text : `![](${part.image_url.url})`)
 
 const callOf = ({ id, type, function: f }: ToolCall): ChatToolCall => ({
   id,

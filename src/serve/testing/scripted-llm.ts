@@ -36,6 +36,8 @@ export class ScriptedLLM implements LLM {
   }
   state: EngineState = 'serving'
   readonly calls: { readonly prompt: Prompt; readonly options: GenerateOptions }[] = []
+  /** Chats made into prompts. */
+  rendered = 0
   /** Requests under way, requests cut short by their signal, tokens given. */
   running = 0
   aborted = 0
@@ -139,6 +141,7 @@ export class ScriptedLLM implements LLM {
 
   /** The contents, one after another; the role `broken` is what no template takes. */
   render(messages: readonly ChatMessage[]): string {
+    this.rendered++
     if (messages.some(({ role }) => role === 'broken')) fail('template.failed', { reason: 'no such role' })
     return messages.map(({ content }) => content).join(' ')
   }
