@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os'
-import { neutralFrame } from '#dist/backends/conformance/bench.js'
+import { neutralFrame } from '#dist/backends/conformance/loaded.js'
 import type { Arenas, Backend, Plan } from '#dist/backends/contract.js'
 import { openCpuBackend } from '#dist/backends/cpu/backend.js'
 import { prepare } from '#dist/engine/prepare.js'

@@ -1,13 +1,11 @@
-import { neutralFrame } from '#dist/backends/conformance/bench.js'
 import { Checkpoint } from '#dist/backends/conformance/checkpoint.js'
+import { loadGraph, type SmallLimits } from '#dist/backends/conformance/loaded.js'
 import { Random } from '#dist/backends/conformance/random.js'
-import type { Arena, Arenas, Backend } from '#dist/backends/contract.js'
+import type { Arena, Backend } from '#dist/backends/contract.js'
 import { median } from '#dist/cli/statistics.js'
-import { Graph } from '#dist/graph/graph.js'
+import type { Graph } from '#dist/graph/graph.js'
 import type { Value } from '#dist/graph/node.js'
-import { planProgram } from '#dist/graph/plan.js'
 import type { Program } from '#dist/graph/program.js'
-import type { Limits } from '#dist/ops/domain.js'
 import type { Frame } from '#dist/ops/frame.js'
 import { type FormatName, rowBytes } from '#dist/tensor/format.js'
 import type { KvFormat } from '#dist/tensor/kv-format.js'
@@ -58,17 +56,6 @@ export interface Runnable {
   run(): Promise<number>
 }
 
-const smallest: Omit<Limits, 'blockSize'> = {
-  tokens: 1,
-  sequences: 1,
-  samples: 1,
-  context: 16,
-  blocks: 1,
-  vocabulary: 32,
-  topTokens: 1,
-  masks: 0,
-}
-
 /** How keys and values are kept, and an arena of another program with the same layers to share. */
 interface Cache {
   readonly format?: KvFormat
@@ -78,31 +65,15 @@ interface Cache {
 /** Builds, plans, uploads and compiles. */
 export async function openProgram(
   backend: Backend,
-  limits: Partial<Omit<Limits, 'blockSize'>>,
+  limits: SmallLimits,
   build: (b: Building) => void,
-  cache: Cache = {},
+  { format, arena }: Cache = {},
 ): Promise<Runnable> {
   const tensors = new Tensors()
-  const g = new Graph((name) => tensors.stored.get(name)?.shape)
-  build({ g, tensors })
-  const all: Limits = { ...smallest, ...limits, blockSize: backend.traits.blockSize }
-  const formatOf = (name: string) => tensors.stored.get(name)!.format
-  const kv = cache.format && { kv: cache.format }
-  const program = planProgram(g.finish(), all, backend.traits, formatOf, { ...kv })
-  const arenas: Arenas = {
-    weights: backend.reserve('weights', program.arenas.weights),
-    activations: backend.reserve('activations', program.arenas.activations),
-    cache: cache.arena ?? backend.reserve('cache', program.arenas.cache),
-  }
-  for (const placed of program.weights) {
-    await backend.upload(
-      placed,
-      arenas.weights,
-      placed.weight.tensors.map((name) => tensors.stored.get(name)!),
-    )
-  }
-  const plan = backend.compile(program, arenas)
-  const frame = neutralFrame(all)
+  const options = { ...(format && { kv: format }), ...(arena && { cache: arena }) }
+  const buildWith = (g: Graph) => build({ g, tensors })
+  const loaded = await loadGraph(backend, { masks: 0, ...limits }, tensors.stored, buildWith, options)
+  const { program, plan, arenas, frame } = loaded
   const run = async () => (await backend.run(plan, frame)).nanoseconds / 1e9
   return { program, frame, cache: arenas.cache, run }
 }

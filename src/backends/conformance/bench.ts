@@ -1,20 +1,17 @@
-import { Graph } from '../../graph/graph.ts'
-import { planProgram } from '../../graph/plan.ts'
+import type { Graph } from '../../graph/graph.ts'
 import type { Program } from '../../graph/program.ts'
 import type { Limits } from '../../ops/domain.ts'
-import { createFrame, type Frame } from '../../ops/frame.ts'
+import type { Frame } from '../../ops/frame.ts'
 import type { FormatName } from '../../tensor/format.ts'
 import type { KvFormat } from '../../tensor/kv-format.ts'
-import type { Arenas, Backend, Plan } from '../contract.ts'
+import type { Backend } from '../contract.ts'
 import { Checkpoint } from './checkpoint.ts'
+import { type Loaded, loadGraph, type SmallLimits } from './loaded.ts'
 import type { Random } from './random.ts'
-
-/** What a case may set of the limits; the rest is small. */
-export type CaseLimits = Partial<Omit<Limits, 'blockSize'>>
 
 /** How a case is loaded; what it builds, values apart so that all can be read, weights as they come. */
 export interface Loading {
-  readonly limits: CaseLimits
+  readonly limits: SmallLimits
   readonly build: (b: Build) => void
   readonly reuse?: boolean
   readonly wanted?: FormatName
@@ -40,44 +37,16 @@ export interface Bench {
   row(name: string, row: number): Float32Array
 }
 
-const smallest: Omit<Limits, 'blockSize'> = {
-  tokens: 1,
-  sequences: 1,
-  samples: 1,
-  context: 16,
-  blocks: 1,
-  vocabulary: 32,
-  topTokens: 1,
-  masks: 1,
-}
-
 /** Builds, plans, uploads and compiles. */
 export async function openBench(backend: Backend, random: Random, loading: Loading): Promise<Bench> {
-  const limits: Limits = { ...smallest, ...loading.limits, blockSize: backend.traits.blockSize }
+  const { reuse = false, wanted, kv } = loading
   const checkpoint = new Checkpoint(random)
-  const g = new Graph((name) => checkpoint.tensors.get(name)?.shape)
-  loading.build({ g, checkpoint, random, limits })
-  const formatOf = (name: string) => checkpoint.tensors.get(name)!.format
-  const options = {
-    reuse: loading.reuse ?? false,
-    ...(loading.wanted && { wanted: loading.wanted }),
-    ...(loading.kv && { kv: loading.kv }),
-  }
-  const program = planProgram(g.finish(), limits, backend.traits, formatOf, options)
-  const arenas: Arenas = {
-    weights: backend.reserve('weights', program.arenas.weights),
-    activations: backend.reserve('activations', program.arenas.activations),
-    cache: backend.reserve('cache', program.arenas.cache),
-  }
-  for (const placed of program.weights) {
-    const parts = placed.weight.tensors.map((name) => checkpoint.tensors.get(name)!)
-    await backend.upload(placed, arenas.weights, parts)
-  }
-  return bench(backend, program, backend.compile(program, arenas), arenas)
+  const build = (g: Graph, limits: Limits) => loading.build({ g, checkpoint, random, limits })
+  const options = { reuse, ...(wanted && { wanted }), ...(kv && { kv }) }
+  return bench(backend, await loadGraph(backend, loading.limits, checkpoint.tensors, build, options))
 }
 
-function bench(backend: Backend, program: Program, plan: Plan, arenas: Arenas): Bench {
-  const frame = neutralFrame(program.limits)
+function bench(backend: Backend, { program, plan, arenas, frame }: Loaded): Bench {
   return {
     program,
     limits: program.limits,
@@ -94,12 +63,4 @@ function bench(backend: Backend, program: Program, plan: Plan, arenas: Arenas): 
       return new Float32Array(arenas.activations.buffer, offset + 4 * (row * stride + column), width).slice()
     },
   }
-}
-
-/** A frame whose sampling parameters are all off. */
-export function neutralFrame(limits: Limits): Frame {
-  const frame = createFrame(limits)
-  for (const f of ['temperature', 'topP', 'typicalP', 'repetitionPenalty'] as const) frame[f].fill(1)
-  for (const f of ['sampleTargets', 'sampleMasks'] as const) frame[f].fill(-1)
-  return frame
 }
