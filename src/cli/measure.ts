@@ -1,5 +1,5 @@
 import type { EngineHost } from '../engine/host.ts'
-import type { GenerateSpec } from '../engine/spec.ts'
+import { type GenerateSpec, greedy } from '../engine/spec.ts'
 
 /** Requests that begin together: `batch` prompts of `promptTokens`, each to be continued by at least `newTokens`. */
 export interface Workload {
@@ -22,17 +22,6 @@ export interface Decode {
   /** Between one token and the next of a stream, in the same time. */
   readonly gaps: readonly number[]
 }
-
-const greedy = {
-  sampling: false,
-  seed: 0n,
-  temperature: 1,
-  topK: 0,
-  topP: 1,
-  typicalP: 1,
-  repetitionPenalty: 1,
-  frequencyPenalty: 0,
-} as const
 
 /** Tokens of the context that a stream may take: those that start first generate more than those that start last. */
 export const streamTokens = (w: Workload): number => w.promptTokens + 1 + w.newTokens + (w.batch > 1 ? w.batch : 0)

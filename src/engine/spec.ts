@@ -14,6 +14,18 @@ export interface SamplingParameters {
   readonly watermark?: { readonly gamma: number; readonly delta: number }
 }
 
+/** The likeliest token, whatever came before: every parameter has its neutral value. */
+export const greedy: SamplingParameters = {
+  sampling: false,
+  seed: 0n,
+  temperature: 1,
+  topK: 0,
+  topP: 1,
+  typicalP: 1,
+  repetitionPenalty: 1,
+  frequencyPenalty: 0,
+}
+
 /** One request as the engine sees it: ids in, ids out. Plain data, so that it crosses a thread or a process. */
 export interface GenerateSpec {
   readonly promptIds: readonly number[]

@@ -1,4 +1,5 @@
 import { fail } from '../base/errors.ts'
+import { isRecord } from '../base/record.ts'
 import type { Activation } from '../ops/table.ts'
 
 /** Reads the fields of a config.json with checks; a wrong or missing field is a `model.config` error naming it. */
@@ -15,27 +16,25 @@ export interface ConfigReader {
 }
 
 export function readConfig(json: unknown, path = ''): ConfigReader {
-  if (typeof json !== 'object' || json === null || Array.isArray(json))
-    fail('model.config', { reason: `${path || 'config.json'} is not an object` })
-  const record = json as Record<string, unknown>
+  if (!isRecord(json)) fail('model.config', { reason: `${path || 'config.json'} is not an object` })
   const at = (key: string) => (path ? `${path}.${key}` : key)
   const wrong = (key: string, wanted: string): never =>
-    fail('model.config', { reason: `${at(key)} is ${JSON.stringify(record[key]) ?? 'missing'}, expected ${wanted}` })
+    fail('model.config', { reason: `${at(key)} is ${JSON.stringify(json[key]) ?? 'missing'}, expected ${wanted}` })
   const read = <T>(key: string, fallback: T | undefined, wanted: string, good: (v: unknown) => v is T): T => {
-    const value = record[key] ?? fallback
+    const value = json[key] ?? fallback
     return good(value) ? value : wrong(key, wanted)
   }
   const isNumber = (v: unknown): v is number => typeof v === 'number' && Number.isFinite(v)
   const isSize = (v: unknown): v is number => isNumber(v) && Number.isInteger(v) && v > 0
   const isNumbers = (v: unknown): v is readonly number[] => Array.isArray(v) && v.every(isNumber)
   return {
-    has: (key) => record[key] != null,
+    has: (key) => json[key] != null,
     size: (key, fallback) => read(key, fallback, 'a positive integer', isSize),
     number: (key, fallback) => read(key, fallback, 'a number', isNumber),
     flag: (key, fallback) => read(key, fallback, 'true or false', (v): v is boolean => typeof v === 'boolean'),
     text: (key, fallback) => read(key, fallback, 'a string', (v): v is string => typeof v === 'string'),
     numbers: (key) => read(key, undefined, 'a list of numbers', isNumbers),
-    object: (key) => (record[key] == null ? undefined : readConfig(record[key], at(key))),
+    object: (key) => (json[key] == null ? undefined : readConfig(json[key], at(key))),
   }
 }
 

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import { fail } from '../base/errors.ts'
+import { type JsonRecord, recordOf } from '../base/record.ts'
 import { byteOfLetter } from './byte-alphabet.ts'
-import { type Json, objectOf } from './json.ts'
 import { textOf } from './utf8.ts'
 
 /** What one token adds to a text: text, or bytes that only make characters together with other tokens. */
@@ -38,20 +38,20 @@ const cleaned = (text: string): string => CLEANUPS.reduce((t, [from, to]) => t.r
 /** No decoder: tokens are joined by spaces. */
 const joined: Rewrite = (token, first) => (first ? token : ` ${token}`)
 
-function wordPiece(step: Json): Rewrite {
+function wordPiece(step: JsonRecord): Rewrite {
   const prefix = String(step['prefix'] ?? '##')
   const tidy = step['cleanup'] === false ? (text: string) => text : cleaned
   return (token, first) => tidy(first ? token : token.startsWith(prefix) ? token.slice(prefix.length) : ` ${token}`)
 }
 
-function metaspace(step: Json): Rewrite {
+function metaspace(step: JsonRecord): Rewrite {
   const mark = String(step['replacement'] ?? '▁')
   const scheme = step['prepend_scheme'] ?? (step['add_prefix_space'] === false ? 'never' : 'always')
   return (token, first) => token.replaceAll(mark, first && scheme !== 'never' ? '' : ' ')
 }
 
-function replace(step: Json): Rewrite {
-  const pattern = objectOf(step['pattern'])['String']
+function replace(step: JsonRecord): Rewrite {
+  const pattern = recordOf(step['pattern'])['String']
   if (typeof pattern !== 'string') return unsupported('Replace with a regular expression')
   const content = String(step['content'])
   return (token) => token.split(pattern).join(content)
@@ -75,13 +75,13 @@ function fallbackPiece(token: string): Piece {
   return /^<0x[0-9A-Fa-f]{2}>$/.test(token) ? Uint8Array.of(Number.parseInt(token.slice(3, 5), 16)) : token
 }
 
-const stepsOf = (json: unknown): readonly Json[] => {
-  const step = objectOf(json)
+const stepsOf = (json: unknown): readonly JsonRecord[] => {
+  const step = recordOf(json)
   if (step['type'] !== 'Sequence') return [step]
   return (Array.isArray(step['decoders']) ? step['decoders'] : []).flatMap(stepsOf)
 }
 
-const REWRITES: Readonly<Record<string, (step: Json) => Rewrite>> = {
+const REWRITES: Readonly<Record<string, (step: JsonRecord) => Rewrite>> = {
   WordPiece: wordPiece,
   Metaspace: metaspace,
   Replace: replace,
@@ -116,7 +116,7 @@ export function readDecoder(json: unknown): Decoder {
   }
 }
 
-function readStrip(step: Json): { content: string; count: number } {
+function readStrip(step: JsonRecord): { content: string; count: number } {
   if (Number(step['stop'] ?? 0) !== 0) unsupported('Strip at the end')
   return { content: String(step['content'] ?? ' '), count: Number(step['start'] ?? 0) }
 }

@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fail } from '../base/errors.ts'
+import { isRecord, type JsonRecord, recordOf, stringOf } from '../base/record.ts'
 import type { NamedTemplate, TemplateSource } from './chat-template.ts'
-import { isObject, type Json, objectOf, parseObject, stringOf } from './json.ts'
+import { parseObject } from './json.ts'
 
 /** What the files beside tokenizer.json say. */
 export interface TextSettings {
@@ -29,16 +30,16 @@ async function readOptional(file: string): Promise<string | undefined> {
   }
 }
 
-async function readJson(file: string): Promise<Json> {
+async function readJson(file: string): Promise<JsonRecord> {
   const text = await readOptional(file)
   return text === undefined ? {} : parseObject(text, file)
 }
 
 /** A special token is its text, or an object with its text. */
-const tokenText = (value: unknown): string | undefined => stringOf(value) ?? stringOf(objectOf(value)['content'])
+const tokenText = (value: unknown): string | undefined => stringOf(value) ?? stringOf(recordOf(value)['content'])
 
 const isNamed = (value: unknown): value is NamedTemplate =>
-  isObject(value) && typeof value['name'] === 'string' && typeof value['template'] === 'string'
+  isRecord(value) && typeof value['name'] === 'string' && typeof value['template'] === 'string'
 
 function templateOf(value: unknown, file: string): TemplateSource | undefined {
   if (value === undefined || value === null || typeof value === 'string') return value ?? undefined
@@ -56,7 +57,7 @@ function eosOf(value: unknown): number | readonly number[] | undefined {
 }
 
 /** tokenizer_config.json, the model's or the one given; a given one must be there. */
-async function readConfig(directory: string | undefined, given: string | undefined): Promise<[Json, string]> {
+async function readConfig(directory: string | undefined, given: string | undefined): Promise<[JsonRecord, string]> {
   if (given === undefined) {
     const file = join(directory ?? '', 'tokenizer_config.json')
     return [await readJson(file), file]
@@ -82,7 +83,8 @@ export async function readSettings(
   configPath: string | undefined,
 ): Promise<TextSettings> {
   const [config, file] = await readConfig(directory, configPath)
-  const inside = async (name: string): Promise<Json> => (directory === undefined ? {} : readJson(join(directory, name)))
+  const inside = async (name: string): Promise<JsonRecord> =>
+    directory === undefined ? {} : readJson(join(directory, name))
   const [special, generation] = await Promise.all([inside('special_tokens_map.json'), inside('generation_config.json')])
   const own = templateOf(config['chat_template'], file)
   const beside = directory === undefined ? undefined : await templateFile(directory)

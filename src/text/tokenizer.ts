@@ -1,8 +1,9 @@
 import { Tokenizer as Binding, type Encoding as BindingEncoding } from 'tokenizers'
 import { fail } from '../base/errors.ts'
+import { type JsonRecord, recordOf } from '../base/record.ts'
 import { readDecoder } from './decoder.ts'
 import { type TokenTable, tokenTable } from './detokenizer.ts'
-import { type Json, objectOf, parseObject } from './json.ts'
+import { parseObject } from './json.ts'
 import { type Span, spanConverter } from './offsets.ts'
 
 /** Ids and offsets of one text, taken over from native memory when first asked for: 0.1 s for a million ids. */
@@ -61,11 +62,11 @@ function openBinding(json: string, file: string): Binding {
 const MAX_VOCABULARY = 1 << 24
 
 /** `vocab` of BPE, WordPiece and WordLevel is an object of ids; of Unigram, pairs in the order of their ids. */
-function modelTokens(model: Json): (string | undefined)[] {
+function modelTokens(model: JsonRecord): (string | undefined)[] {
   const { vocab } = model
   if (Array.isArray(vocab)) return vocab.map((entry) => (Array.isArray(entry) ? String(entry[0]) : undefined))
   const tokens: (string | undefined)[] = []
-  for (const [token, id] of Object.entries(objectOf(vocab))) {
+  for (const [token, id] of Object.entries(recordOf(vocab))) {
     if (!(Number(id) < MAX_VOCABULARY)) fail('tokenizer.unsupported', { reason: `token ${token} has the id ${id}` })
     tokens[Number(id)] = token
   }
@@ -78,10 +79,10 @@ interface Vocabulary {
 }
 
 /** Ids of added tokens come from the binding: it numbers those the model lacks itself, whatever the file says. */
-function readVocabulary(definition: Json, binding: Binding): Vocabulary {
-  const tokens = modelTokens(objectOf(definition['model']))
+function readVocabulary(definition: JsonRecord, binding: Binding): Vocabulary {
+  const tokens = modelTokens(recordOf(definition['model']))
   const specialIds = new Set<number>()
-  const added = Array.isArray(definition['added_tokens']) ? definition['added_tokens'].map(objectOf) : []
+  const added = Array.isArray(definition['added_tokens']) ? definition['added_tokens'].map(recordOf) : []
   for (const { content, special } of added) {
     const id = typeof content === 'string' ? binding.tokenToId(content) : null
     if (id === null) continue

@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fail } from '../base/errors.ts'
-import { isRecord, parseJson } from './json.ts'
+import { isRecord } from '../base/record.ts'
+import { parseJson } from './json.ts'
 import { maxNameLength } from './stored.ts'
 
 /** Longest config.json; a hundred times the usual. */

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import { isRecord } from '../base/record.ts'
 
 /** What a JSON text may hold at most; checked on the text, before anything is made of it. */
 export interface JsonLimits {
@@ -23,10 +24,6 @@ export function parseJson(bytes: Uint8Array, limits: JsonLimits): unknown {
     throw new SyntaxError('a name appears twice')
   }
   return value
-}
-
-export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /** Members of the outermost object, counted by its colons. A text that is no JSON gets any answer; JSON.parse refuses it. */

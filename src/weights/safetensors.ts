@@ -1,8 +1,9 @@
 import { fail } from '../base/errors.ts'
+import { isRecord } from '../base/record.ts'
 import type { FormatName } from '../tensor/format.ts'
 import type { MapFile, StoredTensor } from './catalog.ts'
 import { openFile, type WeightFile } from './file.ts'
-import { isRecord, parseJson } from './json.ts'
+import { parseJson } from './json.ts'
 import { elementCount, maxNameLength, maxTensors, storedTensor } from './stored.ts'
 
 /** Longest header read; about a hundred bytes a tensor are usual. */

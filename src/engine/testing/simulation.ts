@@ -3,7 +3,7 @@ import type { Limits } from '../../ops/domain.ts'
 import { createFrame, type Frame } from '../../ops/frame.ts'
 import { createScheduler, type Scheduler } from '../scheduler.ts'
 import { Sequence } from '../sequence.ts'
-import type { GeneratedToken, GenerateSpec } from '../spec.ts'
+import { type GeneratedToken, type GenerateSpec, greedy } from '../spec.ts'
 import type { FinishReason, SequenceEvent, Step } from '../step.ts'
 
 /*
@@ -30,16 +30,7 @@ export const specOf = (change: Partial<GenerateSpec>): GenerateSpec => ({
   promptIds: [1],
   maxNewTokens: 4,
   eosIds: [],
-  sampling: {
-    sampling: false,
-    seed: 0n,
-    temperature: 1,
-    topK: 0,
-    topP: 1,
-    typicalP: 1,
-    repetitionPenalty: 1,
-    frequencyPenalty: 0,
-  },
+  sampling: greedy,
   topTokens: 0,
   promptLogprobs: false,
   ...change,

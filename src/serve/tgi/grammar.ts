@@ -1,3 +1,4 @@
+import { isRecord } from '../../base/record.ts'
 import type { Grammar } from '../../wire/tgi.ts'
 
 /**
@@ -11,16 +12,13 @@ export function grammarFault({ type, value }: Grammar): string | undefined {
 
 /** A schema may be written as the text of one. */
 function schemaFault(given: unknown): string | undefined {
-  if (typeof given !== 'string' && !isObject(given)) return 'grammar is not supported'
+  if (typeof given !== 'string' && !isRecord(given)) return 'grammar is not supported'
   let schema: unknown = given
   try {
     if (typeof given === 'string') schema = JSON.parse(given)
   } catch (error) {
     return `grammar is not valid: ${(error as Error).message}`
   }
-  if (!isObject(schema)) return 'grammar is not valid: a schema is an object'
+  if (!isRecord(schema)) return 'grammar is not valid: a schema is an object'
   return 'properties' in schema ? undefined : "grammar is not valid: Grammar must have a 'properties' field"
 }
-
-const isObject = (value: unknown): value is object =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
