@@ -78,8 +78,8 @@ constexpr Format inputFormat(Format f) {
   return f == Format::bf16 ? Format::bf16 : quantized(f) ? Format::q8_0 : Format::f32;
 }
 
-/** A block of an encoded row: signed bytes, scale, minus the sums of the block and of its halves, scale times sum. */
-constexpr int64_t encodedBlockBytes = 52;
+/** A block of an encoded row: signed bytes, scale, minus 8 and 128 times its sum, minus the sums of its halves, scale times sum. */
+constexpr int64_t encodedBlockBytes = 56;
 /** Bytes of a row that `encode` made; its layout is in src/ops/encoding.ts. */
 constexpr int64_t encodedBytes(Format f, int64_t width) {
   return f == Format::bf16 ? (width + 1) / 2 * 4 : width / blockLength * encodedBlockBytes;

@@ -73,7 +73,7 @@ void roundBlock(const float* x, float inverse, int8_t* to, int32_t (&sums)[2]) {
 struct EncodedBlock {
   int8_t integers[blockLength];
   float scale;
-  int32_t minusSum, minusHalfSums[2];
+  int32_t minus8Sum, minus128Sum, minusHalfSums[2];
   float scaledSum;
 };
 static_assert(sizeof(EncodedBlock) == encodedBlockBytes);
@@ -89,7 +89,8 @@ void encodeBlock(const float* x, EncodedBlock& to) {
     memset(to.integers, 0, sizeof to.integers);
     to.scale = __builtin_nanf("");
   }
-  to.minusSum = -(sums[0] + sums[1]);
+  to.minus8Sum = -8 * (sums[0] + sums[1]);
+  to.minus128Sum = -128 * (sums[0] + sums[1]);
   for (int h = 0; h < 2; h++) to.minusHalfSums[h] = -sums[h];
   to.scaledSum = to.scale * static_cast<float>(sums[0] + sums[1]);
 }

@@ -59,12 +59,13 @@ void tile(const uint8_t* w, const Input& x, int32_t length, float* sums, bool fe
   constexpr int64_t pair = T == Format::bf16 ? 2 : 1, columnBytes = T == Format::f16 ? 2 : 4, lineStep = columnBytes * panelColumns;
   const int32_t lines = T == Format::bf16 ? (length + 1) / 2 : length;
   const uint8_t* rows = x.rows + x.k / pair * 4;
+  const Prefetch ahead(w, lines * lineStep, x, fetch);
   for (int column = 0; column < panelColumns; column += C * lanes) {
     const uint8_t* line = w + column * columnBytes;
     V sum[R][C];
     loadSums(sums + column, sum);
     for (int32_t k = 0; k < lines; k++, line += lineStep) {
-      if (fetch && column == 0) prefetch(line, lineStep);
+      if (column == 0) ahead.at(line, lineStep);
       if constexpr (T == Format::bf16) {
         multiplyPair<R, C>(line, rows + 4 * k, x.stride, sum);
       } else {

@@ -78,8 +78,6 @@ LOQUENT_INLINE VI dotBytes(VI sum, VI w, VI x) {
 #endif
 }
 
-#define LOQUENT_MEMBER inline __attribute__((always_inline))
-
 /** Four unsigned integers a lane: the `g`-th four of 16 columns of k, 0 to 3. `at` stands at this lane's columns. */
 template <Integers form>
 struct Unpacker {
@@ -120,12 +118,11 @@ struct Encoded {
   LOQUENT_MEMBER const uint8_t* row(int r) const { return base[r / 3] + r % 3 * stride; }
   LOQUENT_MEMBER int32_t four(int r, int i) const { return wordAt(row(r) + 4 * i); }
   LOQUENT_MEMBER float scale(int r) const { return floatAt(row(r) + 32); }
-  LOQUENT_MEMBER int32_t minusSum(int r) const { return wordAt(row(r) + 36); }
-  LOQUENT_MEMBER int32_t minusHalfSum(int r, int half) const { return wordAt(row(r) + 40 + 4 * half); }
-  LOQUENT_MEMBER float scaledSum(int r) const { return floatAt(row(r) + 48); }
+  LOQUENT_MEMBER int32_t minus8Sum(int r) const { return wordAt(row(r) + 36); }
+  LOQUENT_MEMBER int32_t minus128Sum(int r) const { return wordAt(row(r) + 40); }
+  LOQUENT_MEMBER int32_t minusHalfSum(int r, int half) const { return wordAt(row(r) + 44 + 4 * half); }
+  LOQUENT_MEMBER float scaledSum(int r) const { return floatAt(row(r) + 52); }
 };
-
-#undef LOQUENT_MEMBER
 
 /** Scale, and minimum to be added, of some columns of a block, for its first or second half. */
 template <Scales S>
@@ -137,6 +134,18 @@ template <Scales S>
 LOQUENT_INLINE V minimumOf(const uint8_t* header, const uint8_t* scales, int column) {
   if constexpr (S == Scales::minimum) return loadHalf(scales + 2 * (panelColumns + column));
   return splat(0.0f) - loadHalf(header + 2 * (panelColumns + column)) * loadBytes(scales + panelColumns + column);
+}
+
+/** Minus the offset of the integers times the sum of the block's, or the half's, multiples. */
+template <Format T, int R>
+LOQUENT_INLINE VI startOf(const Encoded<R>& x, int r, int half) {
+  constexpr PanelForm form = panelForm(T);
+  if constexpr (form.offsetBits < 0) return splatInt(0);
+  if constexpr (form.scales == Scales::super16) return shiftLeft<form.offsetBits>(splatInt(x.minusHalfSum(r, half)));
+  if constexpr (form.offsetBits == 7) return splatInt(x.minus128Sum(r));
+  const VI eight = splatInt(x.minus8Sum(r));
+  // Shifts run in the units of the products, sums do not.
+  return form.offsetBits == 4 ? eight + eight : eight;
 }
 
 /** Adds one block to the sums of a tile. */
@@ -152,8 +161,7 @@ LOQUENT_INLINE void addBlock(const uint8_t* header, const uint8_t* block, int fi
     Unpacker<form.integers> unpack[C];
     for (int c = 0; c < C; c++) unpack[c].start16(integers + c * lanes * 4, half);
     for (int r = 0; r < R && half < halves; r++) {
-      VI start = splatInt(0);
-      if constexpr (form.offsetBits >= 0) start = shiftLeft<form.offsetBits>(splatInt(halves == 2 ? x.minusHalfSum(r, half) : x.minusSum(r)));
+      const VI start = startOf<T, R>(x, r, half);
       for (int c = 0; c < C; c++) dot[r][c] = start;
     }
 #pragma GCC unroll(lanes > 4 ? 4 : 1)
@@ -185,6 +193,7 @@ template <Format T, int R>
 void integerTile(const uint8_t* w, const Input& in, int32_t length, float* sums, bool fetch) {
   constexpr PanelForm form = panelForm(T);
   constexpr int C = integerVectors(R);
+  const Prefetch ahead(w, panelBytes(T, length), in, fetch);
   for (int first = 0; first < panelColumns; first += C * lanes) {
     const uint8_t* p = w;
     const uint8_t* header = nullptr;
@@ -196,7 +205,7 @@ void integerTile(const uint8_t* w, const Input& in, int32_t length, float* sums,
         header = p;
         p += headerBytes(form.scales);
       }
-      if (fetch && first == 0) prefetch(p, blockBytes(form));
+      if (first == 0) ahead.at(p, blockBytes(form));
       addBlock<T, R, C>(header, p, first, x, sum);
       p += blockBytes(form);
       x.next();

@@ -3,6 +3,8 @@
 #include "../core/panels.h"
 #include "call.h"
 
+#define LOQUENT_MEMBER inline __attribute__((always_inline))
+
 namespace loquent::LOQUENT_ISA {
 
 /** Rows of x, as float32 or as `encode` left them, from column `k` of k on. */
@@ -11,14 +13,16 @@ struct Input {
   /** Bytes from row to row, and columns of k in all. */
   int64_t stride;
   int32_t width, k;
+  /** Weights that this thread will probably read when the panel is done with all rows; null where nobody knows. */
+  const uint8_t* next = nullptr;
 };
 
 /** Most rows of any tile: what the registers can hold of the sums, two vectors of columns a row. */
 constexpr int tileRows = lanes == 16 ? 12 : 6;
 
 /**
- * Adds `length` columns of k to the sums, [rows][32], of a tile. `w` stands at the first of them in the panel. `fetch`
- * asks for what comes later to be fetched from memory: on the first tile that reads a panel.
+ * Adds `length` columns of k to the sums, [rows][32], of a tile. `w` stands at the first of them in the panel. `fetch`:
+ * this is the first tile that reads them, so they come from memory.
  */
 using Tile = void (*)(const uint8_t* w, const Input& x, int32_t length, float* sums, bool fetch);
 
@@ -34,11 +38,28 @@ const Tiles& byteTiles(Format f);
 const Tiles& nibbleTiles(Format f);
 
 /** How far ahead of the products a panel that comes from memory is fetched. */
-constexpr int prefetchBytes = 4096;
+constexpr int64_t prefetchBytes = 4096;
 
-LOQUENT_INLINE void prefetch(const uint8_t* p, int64_t bytes) {
-  for (int64_t b = 0; b < bytes; b += 64) __builtin_prefetch(p + prefetchBytes + b);
-}
+/**
+ * What a tile asks to be fetched while it multiplies. The first tile of a panel runs ahead of itself, and at the end into
+ * what is read next; the others, whose weights are in the cache, fetch what is read next, if they know it: memory then works while they do.
+ */
+class Prefetch {
+ public:
+  Prefetch(const uint8_t* w, int64_t bytes, const Input& x, bool fetch)
+      : w_(w), next_(x.next || !fetch ? x.next : w + bytes), last_(fetch ? bytes - prefetchBytes : 0) {}
+  /** For the stretch of the panel at `p` that is multiplied now. */
+  LOQUENT_MEMBER void at(const uint8_t* p, int64_t bytes) const {
+    if (!next_) return;
+    const int64_t done = p - w_;
+    const uint8_t* from = done < last_ ? p + prefetchBytes : next_ + (done - last_);
+    for (int64_t b = 0; b < bytes; b += 64) __builtin_prefetch(from + b);
+  }
+
+ private:
+  const uint8_t *w_, *next_;
+  int64_t last_;
+};
 
 template <int R, int C>
 LOQUENT_INLINE void loadSums(const float* from, V (&sum)[R][C]) {

@@ -10,14 +10,14 @@ export type Encoding = (typeof encodings)[number]
 
 export const encodedBlock = 32
 /** Bytes of a block of q8_0 activations. */
-const blockBytes = 52
+const blockBytes = 56
 /** A block whose greatest magnitude is below this is zero, so that the inverse of its scale is always finite. */
 export const smallestBlock = 2 ** -100
 
 /**
  * Bytes of an encoded row. bf16: the numbers, one more of zero where they are odd. q8_0, for each block: 32 signed bytes;
- * float32 scale; three int32, minus the sums of the block and of its two halves; float32, scale times sum. The sums are
- * for weights whose integers have an offset.
+ * float32 scale; four int32, minus 8 and 128 times the block's sum and minus the sums of its two halves; float32, scale
+ * times sum. The sums are for weights whose integers have an offset.
  */
 export function encodedBytes(encoding: Encoding, width: number): number {
   if (encoding === 'bf16') return 4 * Math.ceil(width / 2)
