@@ -78,26 +78,99 @@ struct EncodedBlock {
 };
 static_assert(sizeof(EncodedBlock) == encodedBlockBytes);
 
+/** What a block holds beside its integers. */
+LOQUENT_INLINE void complete(EncodedBlock& to, float scale, int32_t first, int32_t second) {
+  to.scale = scale;
+  to.minus8Sum = -8 * (first + second);
+  to.minus128Sum = -128 * (first + second);
+  to.minusHalfSums[0] = -first;
+  to.minusHalfSums[1] = -second;
+  to.scaledSum = scale * static_cast<float>(first + second);
+}
+
 void encodeBlock(const float* x, EncodedBlock& to) {
   const float greatest = greatestOf(x);
   int32_t sums[2] = {0, 0};
+  float scale = __builtin_nanf("");
   if (greatest < __builtin_inff()) {
     const bool nothing = greatest < smallestBlock;
     roundBlock(x, nothing ? 0.0f : 127.0f / greatest, to.integers, sums);
-    to.scale = nothing ? 0.0f : greatest / 127.0f;
+    scale = nothing ? 0.0f : greatest / 127.0f;
   } else {
     memset(to.integers, 0, sizeof to.integers);
-    to.scale = __builtin_nanf("");
   }
-  to.minus8Sum = -8 * (sums[0] + sums[1]);
-  to.minus128Sum = -128 * (sums[0] + sums[1]);
-  for (int h = 0; h < 2; h++) to.minusHalfSums[h] = -sums[h];
-  to.scaledSum = to.scale * static_cast<float>(sums[0] + sums[1]);
+  complete(to, scale, sums[0], sums[1]);
 }
+
+/** Blocks that are encoded together where the registers allow: what waits for itself in one is done for all of them at once. */
+constexpr int32_t together = 4;
+
+#if defined(__AVX512VNNI__) && defined(__AVX512VL__)
+/** The greatest magnitudes of four blocks, as integers in the order of their floats. */
+__m128i greatestOfFour(const float* x) {
+  __m512i most[together];
+  for (int b = 0; b < together; b++) {
+    const VI first = bits(load(x + b * blockLength)) & 0x7fffffff, second = bits(load(x + b * blockLength + 16)) & 0x7fffffff;
+    most[b] = _mm512_max_epi32((__m512i)first, (__m512i)second);
+  }
+  const auto join = [](__m512i a, __m512i b) { return _mm512_max_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b)); };
+  const __m512i a = join(most[0], most[1]), b = join(most[2], most[3]);
+  __m512i all = _mm512_max_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+  all = _mm512_max_epi32(all, _mm512_shuffle_i32x4(all, all, 0x4e));
+  return _mm512_castsi512_si128(_mm512_max_epi32(all, _mm512_shuffle_i32x4(all, all, 0xb1)));
+}
+
+/** Two blocks as bytes, in order, and the sums of their four halves. */
+__m512i roundTwo(const float* x, __m512 first, __m512 second, int32_t (&sums)[4]) {
+  const auto round = [x](int at, __m512 inverse) { return _mm512_cvtps_epi32(load(x + 16 * at) * inverse); };
+  const __m512i words = _mm512_packs_epi32(round(0, first), round(1, first)), more = _mm512_packs_epi32(round(2, second), round(3, second));
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const __m512i bytes = _mm512_permutexvar_epi32(order, _mm512_packs_epi16(words, more));
+  __m512i sum = _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_set1_epi8(1), bytes);
+  sum = _mm512_add_epi32(sum, _mm512_shuffle_epi32(sum, _MM_PERM_CDAB));
+  sum = _mm512_add_epi32(sum, _mm512_shuffle_epi32(sum, _MM_PERM_BADC));
+  alignas(64) int32_t all[16];
+  _mm512_store_si512(all, sum);
+  for (int h = 0; h < 4; h++) sums[h] = all[4 * h];
+  return bytes;
+}
+
+/** The same numbers as one by one; false where a block holds what is not finite. */
+bool encodeFour(const float* x, EncodedBlock* to) {
+  const __m128i greatest = greatestOfFour(x);
+  if (_mm_cmplt_epi32_mask(greatest, _mm_set1_epi32(0x7f800000)) != 15) return false;
+  const __m128 magnitude = _mm_castsi128_ps(greatest), most = _mm_set1_ps(127.0f);
+  const __mmask8 some = _mm_cmp_ps_mask(magnitude, _mm_set1_ps(smallestBlock), _CMP_GE_OQ);
+  const __m512 inverses = _mm512_castps128_ps512(_mm_maskz_div_ps(some, most, magnitude));
+  alignas(16) float scales[together];
+  _mm_store_ps(scales, _mm_maskz_div_ps(some, magnitude, most));
+  for (int b = 0; b < together; b += 2) {
+    int32_t sums[4];
+    const auto inverse = [&](int at) { return _mm512_permutexvar_ps(_mm512_set1_epi32(at), inverses); };
+    const __m512i bytes = roundTwo(x + b * blockLength, inverse(b), inverse(b + 1), sums);
+    const __m256i halves[2] = {_mm512_castsi512_si256(bytes), _mm512_extracti64x4_epi64(bytes, 1)};
+    for (int i = 0; i < 2; i++) {
+      EncodedBlock& block = to[b + i];
+      memcpy(block.integers, &halves[i], blockLength);
+      complete(block, scales[b + i], sums[2 * i], sums[2 * i + 1]);
+    }
+  }
+  return true;
+}
+#else
+bool encodeFour(const float*, EncodedBlock*) { return false; }
+#endif
 
 void encodeBytes(const float* x, int32_t width, uint8_t* out) {
   auto* to = reinterpret_cast<EncodedBlock*>(out);
-  for (int32_t k = 0; k < width; k += blockLength) encodeBlock(x + k, *to++);
+  for (int32_t k = 0; k < width;) {
+    const int32_t some = least(together, (width - k) / blockLength);
+    if (some < together || !encodeFour(x + k, to)) {
+      for (int32_t b = 0; b < some; b++) encodeBlock(x + k + b * blockLength, to[b]);
+    }
+    k += some * blockLength;
+    to += some;
+  }
 }
 
 int32_t tasks(const Step& s, const void* record) { return rowTasks(s, as<op::Encode>(record).x); }
