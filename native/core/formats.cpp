@@ -201,24 +201,72 @@ uint16_t floatToBrain(float value) {
   return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-int64_t formatBytes(Format format, int64_t elements) {
+int64_t formatBytes(Format format, int64_t elements) { return formatOffset(format, elements); }
+
+int64_t formatOffset(Format format, int64_t k) {
   const FormatShape& shape = formatShapes[static_cast<int>(format)];
-  return elements / shape.elementsPerBlock * shape.bytesPerBlock;
+  return shape.bytesPerRow + k / shape.elementsPerBlock * shape.bytesPerBlock;
 }
 
-void decode(Format format, const uint8_t* from, float* to, int64_t elements) {
+const float* codeTable(Format format) {
+  // As bitsandbytes has them: quantiles of the normal distribution, and sign, two bits of exponent, one of mantissa.
+  static constexpr float normal[] = {-1.0f, -0.6961928009986877f, -0.5250730514526367f, -0.39491748809814453f,
+                                     -0.28444138169288635f, -0.18477343022823334f, -0.09105003625154495f, 0.0f,
+                                     0.07958029955625534f, 0.16093020141124725f, 0.24611230194568634f, 0.33791524171829224f,
+                                     0.44070982933044434f, 0.5626170039176941f, 0.7229568362236023f, 1.0f};
+  static constexpr float eighth[] = {0.0f, 0.0625f / 12, 8.0f / 12, 1.0f, 4.0f / 12, 0.5f, 2.0f / 12, 0.25f,
+                                     -0.0f, -0.0625f / 12, -8.0f / 12, -1.0f, -4.0f / 12, -0.5f, -2.0f / 12, -0.25f};
+  return format == Format::nf4 ? normal : eighth;
+}
+
+int nibbleAt(Format format, const uint8_t* pairs, int64_t i) {
+  const bool highFirst = format == Format::nf4 || format == Format::fp4;
+  return pairs[i / 2] >> (i % 2 == highFirst ? 0 : 4) & 15;
+}
+
+namespace {
+
+/** `count` elements at `integers` that share a header. */
+void group(Format format, const uint8_t* header, const uint8_t* integers, int64_t count, float* y) {
+  float scale;
+  memcpy(&scale, header, 4);
+  if (format <= Format::i8_32) {
+    for (int64_t i = 0; i < count; i++) y[i] = static_cast<float>(static_cast<int8_t>(integers[i])) * scale;
+  } else if (format <= Format::u4_32) {
+    for (int64_t i = 0; i < count; i++) y[i] = static_cast<float>(nibbleAt(format, integers, i) - header[4]) * scale;
+  } else {
+    const float* table = codeTable(format);
+    for (int64_t i = 0; i < count; i++) y[i] = table[nibbleAt(format, integers, i)] * scale;
+  }
+}
+
+void plain(Format format, const uint8_t* from, float* to, int64_t elements) {
   if (format == Format::f32) {
     memcpy(to, from, static_cast<size_t>(elements) * 4);
   } else if (format == Format::f16) {
     for (int64_t i = 0; i < elements; i++) to[i] = half(from + 2 * i);
-  } else if (format == Format::bf16) {
-    for (int64_t i = 0; i < elements; i++) to[i] = bitsToFloat(static_cast<uint32_t>(word(from + 2 * i)) << 16);
   } else {
-    const Decode block = blockDecoder(format);
-    const FormatShape& shape = formatShapes[static_cast<int>(format)];
-    for (int64_t i = 0; i < elements; i += shape.elementsPerBlock, from += shape.bytesPerBlock) block(from, to + i);
+    for (int64_t i = 0; i < elements; i++) to[i] = bitsToFloat(static_cast<uint32_t>(word(from + 2 * i)) << 16);
   }
 }
+
+}  // namespace
+
+void decodePiece(Format format, const uint8_t* row, int64_t k, int64_t count, float* to) {
+  const FormatShape& shape = formatShapes[static_cast<int>(format)];
+  const uint8_t* from = row + formatOffset(format, k);
+  if (shape.elementsPerBlock == 1) return plain(format, from, to, count);
+  if (shape.bytesPerRow) return group(format, row, from, count, to);
+  for (int64_t i = 0; i < count; i += shape.elementsPerBlock, from += shape.bytesPerBlock) {
+    if (grouped(format)) {
+      group(format, from, from + groupHeaderBytes(format), shape.elementsPerBlock, to + i);
+    } else {
+      blockDecoder(format)(from, to + i);
+    }
+  }
+}
+
+void decode(Format format, const uint8_t* from, float* to, int64_t elements) { decodePiece(format, from, 0, elements, to); }
 
 bool encodable(Format format) { return static_cast<int>(format) <= static_cast<int>(Format::q8_0); }
 

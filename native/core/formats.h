@@ -19,13 +19,28 @@ float halfToFloat(uint16_t half);
 uint16_t floatToHalf(float value);
 uint16_t floatToBrain(float value);
 
-/** Bytes of `elements` elements, which are whole blocks. */
+/** Formats of groups with a float32 scale, which are ours; see src/tensor/format.ts. */
+constexpr bool grouped(Format format) { return static_cast<int32_t>(format) >= static_cast<int32_t>(Format::i8_row); }
+/** What the codes of nf4 or fp4 stand for. */
+const float* codeTable(Format format);
+/** Element `i` of the pairs of nibbles at `pairs`. */
+int nibbleAt(Format format, const uint8_t* pairs, int64_t i);
+/** Bytes of scale and zero before the integers of a group. */
+constexpr int64_t groupHeaderBytes(Format format) {
+  return format >= Format::u4_row && format <= Format::u4_32 ? 5 : 4;
+}
+
+/** Bytes of a row of `elements` elements, which are whole blocks. */
 int64_t formatBytes(Format format, int64_t elements);
-/** Decodes `elements` elements (whole blocks) that begin at `from`. */
+/** Where element `k` of a row, the first of a block, begins. */
+int64_t formatOffset(Format format, int64_t k);
+/** Decodes a row of `elements` elements that begins at `from`. */
 void decode(Format format, const uint8_t* from, float* to, int64_t elements);
+/** Decodes elements `[k, k + count)`, whole blocks, of a row. */
+void decodePiece(Format format, const uint8_t* row, int64_t k, int64_t count, float* to);
 /** True for f32, f16, bf16 and q8_0. */
 bool encodable(Format format);
-/** Encodes `elements` elements (whole blocks). */
+/** Encodes `elements` elements (whole blocks) in a format without anything before a row's blocks. */
 void encode(Format format, const float* from, uint8_t* to, int64_t elements);
 
 }  // namespace loquent

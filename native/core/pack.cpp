@@ -28,27 +28,28 @@ Row rowOf(const Packing& p, int64_t row) {
   return {nullptr, Format::f32};
 }
 
-/** Elements `[from, from + count)` of a row in the format of the packing: as stored, or by way of float32. */
+/** Elements `[from, from + count)` of a row in the format of the packing, by way of float32. */
 void convert(const Packing& p, Row row, int64_t from, int64_t count, uint8_t* to) {
-  const uint8_t* stored = row.data + formatBytes(row.format, from);
+  float values[formatPiece];
+  decodePiece(row.format, row.data, from, count, values);
+  encode(p.format, values, to, count);
+}
+
+void packRow(const Packing& p, Row row, uint8_t* to) {
   if (row.format == p.format) {
-    memcpy(to, stored, static_cast<size_t>(formatBytes(p.format, count)));
+    memcpy(to, row.data, static_cast<size_t>(formatBytes(p.format, p.columns)));
     return;
   }
-  float values[formatPiece];
-  decode(row.format, stored, values, count);
-  encode(p.format, values, to, count);
+  for (int64_t c = 0; c < p.columns; c += formatPiece) {
+    const int64_t count = p.columns - c < formatPiece ? p.columns - c : formatPiece;
+    convert(p, row, c, count, to + formatOffset(p.format, c));
+  }
 }
 
 void packRows(const Packing& p, int32_t task) {
   const int64_t bytes = formatBytes(p.format, p.columns);
   const int64_t end = (task + 1) * rowsPerTask < p.rows ? (task + 1) * rowsPerTask : p.rows;
-  for (int64_t r = task * rowsPerTask; r < end; r++) {
-    for (int64_t c = 0; c < p.columns; c += formatPiece) {
-      const int64_t count = p.columns - c < formatPiece ? p.columns - c : formatPiece;
-      convert(p, rowOf(p, r), c, count, p.to + r * bytes + formatBytes(p.format, c));
-    }
-  }
+  for (int64_t r = task * rowsPerTask; r < end; r++) packRow(p, rowOf(p, r), p.to + r * bytes);
 }
 
 void packPanel(const Packing& p, int32_t task, uint8_t* scratch) {
@@ -60,12 +61,12 @@ void packPanel(const Packing& p, int32_t task, uint8_t* scratch) {
     const int64_t count = p.columns - k < formatPiece ? p.columns - k : formatPiece;
     for (int64_t n = 0; n < columns; n++) {
       const Row row = rowOf(p, first + n);
-      const uint8_t* stored = row.data + formatBytes(row.format, k);
+      const uint8_t* stored = row.data + formatOffset(row.format, k);
       if (row.format != p.format) {
         convert(p, row, k, count, scratch);
         stored = scratch;
       }
-      packColumn(p.format, stored, count, panel, k, n);
+      packColumn(p.format, row.data, stored, count, panel, k, n);
     }
   }
 }

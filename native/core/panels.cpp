@@ -12,7 +12,7 @@ namespace {
 struct Block {
   uint8_t integers[blockLength];
   /** The bytes that stand before the integers for this column: of the header, then of the block. */
-  uint8_t header[4], scales[4];
+  uint8_t header[groupHeaderBytes(Format::u4_row)], scales[4];
 };
 
 void nibbles(const uint8_t* low, uint8_t* to) {
@@ -58,6 +58,16 @@ void readQ6K(const uint8_t* b, int group, Block& to) {
   }
 }
 
+/** Block `group` of a group whose scale is at `header`. */
+void readGroup(Format format, const uint8_t* header, const uint8_t* integers, int group, Block& to) {
+  memcpy(to.header, header, static_cast<size_t>(groupHeaderBytes(format)));
+  const bool bytes = panelForm(format).integers == Integers::bytes;
+  for (int i = 0; i < blockLength; i++) {
+    const int at = blockLength * group + i;
+    to.integers[i] = static_cast<uint8_t>(bytes ? integers[at] ^ 0x80 : nibbleAt(format, integers, at));
+  }
+}
+
 /** Block `group` of the stored block `b`; a k-quant has 8 of them. */
 void readBlock(Format format, const uint8_t* b, int group, Block& to) {
   switch (format) {
@@ -98,10 +108,18 @@ struct Parts {
 
 Parts partsAt(Format format, uint8_t* panel, int64_t k) {
   const PanelForm form = panelForm(format);
-  uint8_t* superblock = panel + panelBytes(format, k / superLength * superLength);
-  const int64_t header = headerBytes(form.scales);
-  uint8_t* scales = header ? superblock + header + k % superLength / blockLength * blockBytes(form) : panel + panelBytes(format, k);
-  return {superblock, scales, scales + scaleBytes(form.scales)};
+  const int64_t header = headerBytes(form.scales), first = form.span ? k / form.span * form.span : header ? 0 : k;
+  uint8_t* begin = panel + panelBytes(format, first);
+  uint8_t* scales = begin + header + (k - first) / blockLength * blockBytes(form);
+  return {begin, scales, scales + scaleBytes(form.scales)};
+}
+
+void putCodes(const uint8_t* q, uint8_t* to, int64_t n) {
+  for (int j = 0; j < 4; j++) {
+    uint32_t word = 0;
+    for (int i = 0; i < 8; i++) word |= static_cast<uint32_t>(q[8 * j + i]) << 4 * i;
+    put(to + (j * panelColumns + n) * 4, word);
+  }
 }
 
 void writeBlock(Format format, const Block& from, uint8_t* panel, int64_t k, int64_t n) {
@@ -117,7 +135,11 @@ void writeBlock(Format format, const Block& from, uint8_t* panel, int64_t k, int
       memcpy(at.header + 2 * n, from.header, 2);
       at.scales[n] = from.scales[0];
       at.scales[P + n] = from.scales[1];
+      break;
+    case Scales::zero: at.header[4 * P + n] = static_cast<uint8_t>((1 << form.offsetBits) - from.header[4]); [[fallthrough]];
+    case Scales::group: memcpy(at.header + 4 * n, from.header, 4);
   }
+  if (form.integers == Integers::codes) return putCodes(q, at.integers, n);
   if (form.integers == Integers::bytes) {
     for (int g = 0; g < 8; g++) put(at.integers + (g * P + n) * 4, four(q + 4 * g));
     return;
@@ -135,12 +157,19 @@ void writeBlock(Format format, const Block& from, uint8_t* panel, int64_t k, int
 int integerAt(Integers form, const uint8_t* at, int64_t n, int i) {
   constexpr int64_t P = panelColumns;
   if (form == Integers::bytes) return at[(i / 4 * P + n) * 4 + i % 4];
+  if (form == Integers::codes) return at[(i / 8 * P + n) * 4 + i % 8 / 2] >> (i % 2 * 4) & 15;
   const int low = at[(i / 8 * P + n) * 4 + i % 4] >> (i % 8 / 4 * 4) & 15;
   if (form == Integers::nibbles) return low;
   return low | (at[((4 + i / 16) * P + n) * 4 + i % 4] >> (i % 16 / 4 * 2) & 3) << 4;
 }
 
 float halfAt(const uint8_t* p) { return halfToFloat(static_cast<uint16_t>(p[0] | p[1] << 8)); }
+
+float floatAt(const uint8_t* p) {
+  float f;
+  memcpy(&f, p, 4);
+  return f;
+}
 
 void unpackBlock(Format format, const uint8_t* panel, int64_t k, int64_t n, float* to) {
   constexpr int64_t P = panelColumns;
@@ -155,14 +184,17 @@ void unpackBlock(Format format, const uint8_t* panel, int64_t k, int64_t n, floa
       case Scales::super:
         to[i] = halfAt(at.header + 2 * n) * at.scales[n] * q - halfAt(at.header + 2 * (P + n)) * at.scales[P + n];
         break;
-      case Scales::super16: to[i] = halfAt(at.header + 2 * n) * static_cast<int8_t>(at.scales[i / 16 * P + n]) * q;
+      case Scales::super16: to[i] = halfAt(at.header + 2 * n) * static_cast<int8_t>(at.scales[i / 16 * P + n]) * q; break;
+      case Scales::zero: to[i] = (q + at.header[4 * P + n]) * floatAt(at.header + 4 * n); break;
+      case Scales::group:
+        to[i] = floatAt(at.header + 4 * n) * (form.integers == Integers::codes ? codeTable(format)[static_cast<int>(q)] : q);
     }
   }
 }
 
 }  // namespace
 
-void packColumn(Format format, const uint8_t* stored, int64_t count, uint8_t* panel, int64_t k, int64_t within) {
+void packColumn(Format format, const uint8_t* row, const uint8_t* stored, int64_t count, uint8_t* panel, int64_t k, int64_t within) {
   const int64_t size = format == Format::f32 ? 4 : 2;
   if (!quantized(format)) {
     const bool pairs = format == Format::bf16;
@@ -178,7 +210,12 @@ void packColumn(Format format, const uint8_t* stored, int64_t count, uint8_t* pa
   Block block;
   for (int64_t i = 0; i < count; i += blockLength) {
     const uint8_t* b = stored + i / shape.elementsPerBlock * shape.bytesPerBlock;
-    readBlock(format, b, static_cast<int>(i % shape.elementsPerBlock / blockLength), block);
+    const int group = static_cast<int>(i % shape.elementsPerBlock / blockLength);
+    if (grouped(format)) {
+      readGroup(format, shape.bytesPerRow ? row : b, shape.bytesPerRow ? b : b + groupHeaderBytes(format), group, block);
+    } else {
+      readBlock(format, b, group, block);
+    }
     writeBlock(format, block, panel, k + i, within);
   }
 }

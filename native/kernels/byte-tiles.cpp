@@ -8,7 +8,8 @@ const Tiles& byteTiles(Format f) {
     case Format::q5_0: return integerTilesOf<Format::q5_0>;
     case Format::q5_1: return integerTilesOf<Format::q5_1>;
     case Format::q5_k: return integerTilesOf<Format::q5_k>;
-    default: return integerTilesOf<Format::q8_0>;
+    case Format::q8_0: return integerTilesOf<Format::q8_0>;
+    default: return groupTiles(f);
   }
 }
 

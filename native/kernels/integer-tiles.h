@@ -201,7 +201,7 @@ void integerTile(const uint8_t* w, const Input& in, int32_t length, float* sums,
     V sum[R][C];
     loadSums(sums + first, sum);
     for (int32_t k = 0; k < length; k += blockLength) {
-      if (headerBytes(form.scales) && k % superLength == 0) {
+      if (form.span && k % superLength == 0) {
         header = p;
         p += headerBytes(form.scales);
       }

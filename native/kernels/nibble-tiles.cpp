@@ -9,7 +9,10 @@ const Tiles& nibbleTiles(Format f) {
     case Format::q3_k: return integerTilesOf<Format::q3_k>;
     case Format::q4_k: return integerTilesOf<Format::q4_k>;
     case Format::q6_k: return integerTilesOf<Format::q6_k>;
-    default: return integerTilesOf<Format::q4_0>;
+    case Format::nf4:
+    case Format::fp4: return codeTiles(f);
+    case Format::q4_0: return integerTilesOf<Format::q4_0>;
+    default: return groupTiles(f);
   }
 }
 

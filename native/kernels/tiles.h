@@ -36,6 +36,8 @@ struct Tiles {
 const Tiles& floatTiles(Format f);
 const Tiles& byteTiles(Format f);
 const Tiles& nibbleTiles(Format f);
+const Tiles& groupTiles(Format f);
+const Tiles& codeTiles(Format f);
 
 /** How far ahead of the products a panel that comes from memory is fetched. */
 constexpr int64_t prefetchBytes = 4096;

@@ -20,11 +20,11 @@ export function elementCount(shape: readonly number[]): number | undefined {
 
 /** Bytes of a tensor, or undefined where rows are not whole blocks or the number is 2^53 or more. */
 export function storedBytes(format: FormatName, shape: readonly number[]): number | undefined {
-  const { elementsPerBlock, bytesPerBlock } = formats[format]
+  const { elementsPerBlock, bytesPerBlock, bytesPerRow } = formats[format]
   if ((shape.at(-1) ?? 1) % elementsPerBlock !== 0) return undefined
   const count = elementCount(shape)
   if (count === undefined) return undefined
-  const bytes = (count / elementsPerBlock) * bytesPerBlock
+  const bytes = (count / elementsPerBlock) * bytesPerBlock + (count / (shape.at(-1) ?? 1)) * bytesPerRow
   return Number.isSafeInteger(bytes) ? bytes : undefined
 }
 

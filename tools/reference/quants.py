@@ -1,4 +1,5 @@
-"""Blocks of every storage format with the float32 values that the Python package `gguf` makes of them.
+"""Blocks of every storage format with the float32 values that the Python package `gguf` makes of them; of our own formats,
+those that numpy makes.
 
     python quants.py ../../test/goldens/quants
 
@@ -53,6 +54,34 @@ def plain(kind):
     return bits.astype("<u2").view(np.uint8).reshape(1, -1)
 
 
+NF4 = [-1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334,
+       -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
+       0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0]
+FP4 = [sign * x / 12 for sign in (1.0, -1.0) for x in (0.0, 0.0625, 8.0, 12.0, 4.0, 6.0, 2.0, 3.0)]
+
+
+def grouped(kind, group):
+    """Groups of our own formats, one or two a row, with their values; the first scale is negative, the second tiny."""
+    stored, values = [], []
+    for scale in (-0.27, 3e-41, 0.0131, 0.0):
+        scale = np.float32(scale)
+        head = np.array([scale], dtype="<f4").tobytes()
+        if kind == "i8":
+            q = random.integers(-128, 128, group)
+            stored.append(head + q.astype(np.int8).tobytes())
+            values.append(q.astype(np.float32) * scale)
+            continue
+        q = random.integers(0, 16, group)
+        if kind == "u4":
+            zero = [0, 16, 8, 5][len(stored)]
+            stored.append(head + bytes([zero]) + (q[0::2] | q[1::2] << 4).astype(np.uint8).tobytes())
+            values.append((q - zero).astype(np.float32) * scale)
+        else:
+            stored.append(head + (q[1::2] | q[0::2] << 4).astype(np.uint8).tobytes())
+            values.append(np.array(NF4 if kind == "nf4" else FP4, dtype=np.float32)[q] * scale)
+    return np.frombuffer(b"".join(stored), dtype=np.uint8), np.concatenate(values)
+
+
 def main():
     goldens = {}
     for kind in (Type.F32, Type.F16, Type.BF16):
@@ -61,13 +90,16 @@ def main():
         goldens[kind.name.lower()] = small_blocks(kind)
     for kind in K_SCALES:
         goldens[kind.name.lower()] = superblocks(kind)
+    ours = {f"{kind}_{name}": grouped(kind, group) for kind in ("i8", "u4") for name, group in (("row", 96), ("128", 128), ("64", 64), ("32", 32))}
+    ours |= {kind: grouped(kind, 64) for kind in ("nf4", "fp4")}
     encode = lambda array: base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
     with np.errstate(all="ignore"), open(os.path.join(sys.argv[1], "blocks.json"), "w") as file:
         json.dump(
             {
                 name: {"bytes": encode(blocks), "floats": encode(dequantize(blocks, Type[name.upper()]).astype("<f4"))}
                 for name, blocks in goldens.items()
-            },
+            }
+            | {name: {"bytes": encode(blocks), "floats": encode(values)} for name, (blocks, values) in ours.items()},
             file,
             indent=1,
         )

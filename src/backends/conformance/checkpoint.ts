@@ -25,16 +25,31 @@ function putHalf(bytes: Uint8Array, at: number, half: number): void {
   bytes[at + 1] = half >>> 8
 }
 
-function quantizedBytes(format: FormatName, length: number, r: Random): Uint8Array {
-  const bytes = Uint8Array.from({ length }, () => r.int(0, 255))
-  for (let block = 0; block < length; block += formats[format].bytesPerBlock) {
-    for (const at of scalesAt[format]!) putHalf(bytes, block + at, halfBits(r, -9, -6))
+/** Bytes of scale, and of zero, before each group of the formats that have float32 scales. */
+const groupHeader = (format: FormatName): number => (format.startsWith('u4') ? 5 : 4)
+
+/** A float32 scale in ±[2^-9, 2^-5), and for nibbles a zero of 0 to 16. */
+function putGroup(bytes: Uint8Array, at: number, length: number, r: Random): void {
+  const exponent = r.int(-9, -6) + 127
+  new DataView(bytes.buffer).setUint32(at, ((r.int(0, 1) << 31) | (exponent << 23) | r.int(0, 2 ** 23 - 1)) >>> 0, true)
+  if (length > 4) bytes[at + 4] = r.int(0, 16)
+}
+
+function quantizedBytes(format: FormatName, rows: number, columns: number, r: Random): Uint8Array {
+  const stride = rowBytes(format, columns)
+  const bytes = Uint8Array.from({ length: rows * stride }, () => r.int(0, 255))
+  const { bytesPerBlock, bytesPerRow } = formats[format]
+  const halves = scalesAt[format]
+  for (let at = 0; at < bytes.length; at += bytesPerRow > 0 ? stride : bytesPerBlock) {
+    if (halves) for (const half of halves) putHalf(bytes, at + half, halfBits(r, -9, -6))
+    else putGroup(bytes, at, groupHeader(format), r)
   }
   return bytes
 }
 
 /** Random numbers stored in `format`, of the size that weights have. */
-function randomBytes(format: FormatName, elements: number, r: Random): Uint8Array {
+function randomBytes(format: FormatName, rows: number, columns: number, r: Random): Uint8Array {
+  const elements = rows * columns
   if (format === 'f32') return new Uint8Array(r.normals(elements).buffer)
   if (format === 'bf16') {
     const whole = new Uint16Array(r.normals(elements).buffer)
@@ -45,7 +60,7 @@ function randomBytes(format: FormatName, elements: number, r: Random): Uint8Arra
     for (let i = 0; i < elements; i++) putHalf(bytes, 2 * i, halfBits(r, -4, 1))
     return bytes
   }
-  return quantizedBytes(format, rowBytes(format, elements), r)
+  return quantizedBytes(format, rows, columns, r)
 }
 
 /** A checkpoint in memory: the tensors that a case invents. */
@@ -59,7 +74,7 @@ export class Checkpoint {
 
   /** Adds `[rows, columns]` random numbers. */
   add(name: string, format: FormatName, rows: number, columns: number): void {
-    const bytes = randomBytes(format, rows * columns, this.#random)
+    const bytes = randomBytes(format, rows, columns, this.#random)
     this.tensors.set(name, { name, file: 'memory', offset: 0, format, shape: [rows, columns], bytes: () => bytes })
   }
 }

@@ -16,6 +16,7 @@ function columnsOf(format: FormatName, random: Random): number {
   // Long enough that a kernel may walk k in several pieces.
   if (random.chance(0.1)) return elementsPerBlock === 1 ? random.int(2049, 4100) : 256 * random.int(9, 16)
   if (elementsPerBlock === 256) return 256 * random.int(1, 2)
+  if (elementsPerBlock > 32) return elementsPerBlock * random.pick([1, 2, 3, 9])
   if (elementsPerBlock > 1) return elementsPerBlock * random.pick([1, 2, 3, 5, 18])
   return random.pick([1, 2, 3, 15, 16, 17, 63, 64, 65, 100, 127, 576, random.int(1, 700)])
 }

@@ -15,6 +15,8 @@ interface PanelShape {
   /** Elements and bytes, a column, of the smallest piece that is whole. */
   readonly elements: number
   readonly bytes: number
+  /** Bytes, a column, of what serves the whole row. */
+  readonly row?: number
   /** What x is rounded to before it is multiplied; float32 is multiplied as it is. */
   readonly input?: Encoding
 }
@@ -34,6 +36,17 @@ const panels: Readonly<Partial<Record<FormatName, PanelShape>>> = {
   q4_k: { elements: 256, bytes: 148, input: 'q8_0' },
   q5_k: { elements: 256, bytes: 276, input: 'q8_0' },
   q6_k: { elements: 256, bytes: 210, input: 'q8_0' },
+  // Zeros are padded, so that vectors of codes begin on lines.
+  i8_row: { elements: 32, bytes: 32, row: 4, input: 'q8_0' },
+  i8_128: { elements: 128, bytes: 132, input: 'q8_0' },
+  i8_64: { elements: 64, bytes: 68, input: 'q8_0' },
+  i8_32: { elements: 32, bytes: 36, input: 'q8_0' },
+  u4_row: { elements: 32, bytes: 16, row: 6, input: 'q8_0' },
+  u4_128: { elements: 128, bytes: 70, input: 'q8_0' },
+  u4_64: { elements: 64, bytes: 38, input: 'q8_0' },
+  u4_32: { elements: 32, bytes: 22, input: 'q8_0' },
+  nf4: { elements: 64, bytes: 36 },
+  fp4: { elements: 64, bytes: 36 },
 }
 
 const wholeLines = (bytes: number) => Math.ceil(bytes / lineBytes) * lineBytes
@@ -59,8 +72,8 @@ export function cacheBlockBytes({ kvHeads, headDim }: CacheLayer, format: KvForm
 
 /** A matrix packed in panels: for each 32 rows of the weight, its columns one after another. */
 function inPanels(format: FormatName, rows: number, columns: number): WeightStorage {
-  const { elements, bytes, input } = panels[format]!
-  const panelBytes = panelColumns * Math.ceil(columns / elements) * bytes
+  const { elements, bytes, row = 0, input } = panels[format]!
+  const panelBytes = panelColumns * (row + Math.ceil(columns / elements) * bytes)
   const size = wholeLines(Math.ceil(rows / panelColumns) * panelBytes)
   return { format, layout: 'panels', bytes: size, ...(input && { input }) }
 }

@@ -1,0 +1,107 @@
+// Tiles of four-bit codes into a table of 16 numbers. Lanes are output columns; k is walked in ascending order with one fused
+// accumulator an output and group, which the group's scale brings into the sum.
+#include <utility>
+
+#include "../core/formats.h"
+#include "tiles.h"
+
+namespace loquent::LOQUENT_ISA {
+namespace {
+
+constexpr int codeGroup = 64, codesPerWord = 8;
+constexpr int64_t codeHeader = headerBytes(Scales::group), wordBytes = panelColumns * 4;
+
+/** Vectors a tile of so many rows is wide. */
+constexpr int codeVectors(int rows) { return lanes == 16 ? 2 : rows <= 2 ? 2 : 1; }
+
+/** The sixteen numbers, in registers where a look-up takes them from there. */
+struct Table {
+#if defined(__AVX512F__)
+  __m512 all;
+  explicit Table(const float* table) : all(_mm512_loadu_ps(table)) {}
+  LOQUENT_MEMBER V at(VI codes, int shift) const { return _mm512_permutexvar_ps(_mm512_srli_epi32((__m512i)codes, static_cast<unsigned>(shift)), all); }
+#elif defined(__AVX2__)
+  __m256 low, high;
+  explicit Table(const float* table) : low(_mm256_loadu_ps(table)), high(_mm256_loadu_ps(table + 8)) {}
+  LOQUENT_MEMBER V at(VI codes, int shift) const {
+    const __m256i code = _mm256_srli_epi32((__m256i)codes, shift);
+    // The fourth bit, brought to where a sign is, chooses between the halves.
+    const __m256 upper = _mm256_castsi256_ps(_mm256_slli_epi32(code, 28));
+    return _mm256_blendv_ps(_mm256_permutevar8x32_ps(low, code), _mm256_permutevar8x32_ps(high, code), upper);
+  }
+#else
+  const float* all;
+  explicit Table(const float* table) : all(table) {}
+  LOQUENT_MEMBER V at(VI codes, int shift) const {
+    V v;
+    for (int i = 0; i < lanes; i++) v[i] = all[static_cast<uint32_t>(codes[i]) >> shift & 15];
+    return v;
+  }
+#endif
+};
+
+LOQUENT_INLINE VI loadWords(const uint8_t* p) {
+  VI v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+
+/** Eight columns of k. */
+template <int R, int C>
+LOQUENT_INLINE void addWord(const uint8_t* word, const Table& table, const uint8_t* x, int64_t stride, V (&sum)[R][C]) {
+  VI codes[C];
+  for (int c = 0; c < C; c++) codes[c] = loadWords(word + c * lanes * 4);
+#pragma GCC unroll 8
+  for (int i = 0; i < codesPerWord; i++) {
+    V weight[C];
+    for (int c = 0; c < C; c++) weight[c] = table.at(codes[c], 4 * i);
+    for (int r = 0; r < R; r++) {
+      const V a = splat(*reinterpret_cast<const float*>(x + r * stride + 4 * i));
+      for (int c = 0; c < C; c++) sum[r][c] = fma(a, weight[c], sum[r][c]);
+    }
+  }
+}
+
+template <Format T, int R>
+void codeTile(const uint8_t* w, const Input& in, int32_t length, float* sums, bool fetch) {
+  constexpr int C = codeVectors(R);
+  const Table table(codeTable(T));
+  const Prefetch ahead(w, panelBytes(T, length), in, fetch);
+  for (int first = 0; first < panelColumns; first += C * lanes) {
+    const uint8_t* p = w;
+    const uint8_t* x = in.rows + static_cast<int64_t>(in.k) * 4;
+    for (int32_t k = 0; k < length; k += codeGroup) {
+      const uint8_t* scales = p + first * 4;
+      p += codeHeader;
+      V sum[R][C];
+      for (int r = 0; r < R; r++) {
+        for (int c = 0; c < C; c++) sum[r][c] = splat(0.0f);
+      }
+      for (int32_t i = 0; i < codeGroup; i += codesPerWord, p += wordBytes, x += 4 * codesPerWord) {
+        if (first == 0) ahead.at(p, wordBytes);
+        addWord<R, C>(p + first * 4, table, x, in.stride, sum);
+      }
+      for (int c = 0; c < C; c++) {
+        const V scale = load(reinterpret_cast<const float*>(scales) + c * lanes);
+        for (int r = 0; r < R; r++) {
+          float* all = sums + r * panelColumns + first + c * lanes;
+          store(all, fma(sum[r][c], scale, load(all)));
+        }
+      }
+    }
+  }
+}
+
+template <Format T, int... R>
+constexpr Tiles makeTiles(std::integer_sequence<int, R...>) {
+  return {{codeTile<T, R + 1>...}, tileRows};
+}
+
+template <Format T>
+constexpr Tiles tilesOf = makeTiles<T>(std::make_integer_sequence<int, tileRows>());
+
+}  // namespace
+
+const Tiles& codeTiles(Format f) { return f == Format::nf4 ? tilesOf<Format::nf4> : tilesOf<Format::fp4>; }
+
+}  // namespace loquent::LOQUENT_ISA
