@@ -1,5 +1,6 @@
 // Tiles of quantized weights: integer dot products over blocks of 32 columns of k, exact on every instruction set, then
-// one product with the two scales and one fused addition a block, in ascending order of k.
+// one product with the two scales and one fused addition a block, in ascending order of k. Where the weight has one scale a
+// row, it is applied when k ends.
 #pragma once
 #include <utility>
 
@@ -124,10 +125,24 @@ struct Encoded {
   LOQUENT_MEMBER float scaledSum(int r) const { return floatAt(row(r) + 52); }
 };
 
+/** A byte of each of some columns, in all four bytes of its lane. */
+LOQUENT_INLINE VI spreadBytes(const uint8_t* p) {
+#if defined(__AVX512F__)
+  return (VI)_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))) * splatInt(0x01010101);
+#else
+  VI v;
+  int32_t all[lanes];
+  for (int i = 0; i < lanes; i++) all[i] = p[i] * 0x01010101;
+  memcpy(&v, all, sizeof v);
+  return v;
+#endif
+}
+
 /** Scale, and minimum to be added, of some columns of a block, for its first or second half. */
 template <Scales S>
 LOQUENT_INLINE V scaleOf(const uint8_t* header, const uint8_t* scales, int column, int half) {
   if constexpr (S == Scales::half || S == Scales::minimum) return loadHalf(scales + 2 * column);
+  if constexpr (S == Scales::group || S == Scales::zero) return load(reinterpret_cast<const float*>(header) + column);
   return loadHalf(header + 2 * column) * loadBytes(scales + half * panelColumns + column);
 }
 template <Scales S>
@@ -154,6 +169,9 @@ LOQUENT_INLINE void addBlock(const uint8_t* header, const uint8_t* block, int fi
   constexpr PanelForm form = panelForm(T);
   constexpr int halves = form.scales == Scales::super16 ? 2 : 1;
   constexpr bool minimum = form.scales == Scales::minimum || form.scales == Scales::super, wide = form.offsetBits == 7;
+  constexpr bool zero = form.scales == Scales::zero;
+  VI raise[C];
+  for (int c = 0; c < C && zero; c++) raise[c] = spreadBytes(header + 4 * panelColumns + first + c * lanes);
   const uint8_t* integers = block + scaleBytes(form.scales) + first * 4;
   VI dot[R][C];
 #pragma GCC unroll(lanes > 4 ? 2 : 1)
@@ -167,7 +185,11 @@ LOQUENT_INLINE void addBlock(const uint8_t* header, const uint8_t* block, int fi
 #pragma GCC unroll(lanes > 4 ? 4 : 1)
     for (int g = 0; g < 4; g++) {
       VI weight[C];
-      for (int c = 0; c < C; c++) weight[c] = unpack[c].four(integers + c * lanes * 4, half, g);
+      for (int c = 0; c < C; c++) {
+        weight[c] = unpack[c].four(integers + c * lanes * 4, half, g);
+        // No byte overflows into the next: a nibble and at most 16.
+        if constexpr (zero) weight[c] = weight[c] + raise[c];
+      }
       for (int r = 0; r < R; r++) {
         const VI four = splatInt(x.four(r, 4 * half + g));
         for (int c = 0; c < C; c++) dot[r][c] = dotBytes<wide>(dot[r][c], weight[c], four);
@@ -176,16 +198,25 @@ LOQUENT_INLINE void addBlock(const uint8_t* header, const uint8_t* block, int fi
     if (half == 0 && halves == 1) continue;
     V scale[C], offset[C];
     for (int c = 0; c < C; c++) {
-      scale[c] = scaleOf<form.scales>(header, block, first + c * lanes, halves == 2 ? half : 0);
+      if constexpr (!wholeRow(form)) scale[c] = scaleOf<form.scales>(header, block, first + c * lanes, halves == 2 ? half : 0);
       if constexpr (minimum) offset[c] = minimumOf<form.scales>(header, block, first + c * lanes);
     }
     for (int r = 0; r < R; r++) {
       const V scaleX = splat(x.scale(r));
       for (int c = 0; c < C; c++) {
-        sum[r][c] = fma(__builtin_convertvector(dot[r][c], V), scale[c] * scaleX, sum[r][c]);
+        sum[r][c] = fma(__builtin_convertvector(dot[r][c], V), wholeRow(form) ? scaleX : scale[c] * scaleX, sum[r][c]);
         if constexpr (minimum) sum[r][c] = fma(offset[c], splat(x.scaledSum(r)), sum[r][c]);
       }
     }
+  }
+}
+
+/** The end of k for rows with one scale. */
+template <Format T, int R, int C>
+LOQUENT_INLINE void scaleSums(const uint8_t* header, int first, V (&sum)[R][C]) {
+  for (int c = 0; c < C; c++) {
+    const V scale = scaleOf<panelForm(T).scales>(header, nullptr, first + c * lanes, 0);
+    for (int r = 0; r < R; r++) sum[r][c] = sum[r][c] * scale;
   }
 }
 
@@ -193,15 +224,15 @@ template <Format T, int R>
 void integerTile(const uint8_t* w, const Input& in, int32_t length, float* sums, bool fetch) {
   constexpr PanelForm form = panelForm(T);
   constexpr int C = integerVectors(R);
-  const Prefetch ahead(w, panelBytes(T, length), in, fetch);
+  const Prefetch ahead(w, panelBytes(T, in.k + length) - panelBytes(T, in.k), in, fetch);
   for (int first = 0; first < panelColumns; first += C * lanes) {
-    const uint8_t* p = w;
-    const uint8_t* header = nullptr;
+    const uint8_t* p = wholeRow(form) && in.k == 0 ? w + headerBytes(form.scales) : w;
+    const uint8_t* header = w - panelBytes(T, in.k);
     Encoded<R> x(in.rows + in.k / blockLength * encodedBlockBytes, in.stride);
     V sum[R][C];
     loadSums(sums + first, sum);
     for (int32_t k = 0; k < length; k += blockLength) {
-      if (form.span && k % superLength == 0) {
+      if (form.span && k % form.span == 0) {
         header = p;
         p += headerBytes(form.scales);
       }
@@ -210,6 +241,7 @@ void integerTile(const uint8_t* w, const Input& in, int32_t length, float* sums,
       p += blockBytes(form);
       x.next();
     }
+    if (wholeRow(form) && in.k + length == in.width) scaleSums<T, R, C>(header, first, sum);
     storeSums(sums + first, sum);
   }
 }
