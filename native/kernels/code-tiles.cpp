@@ -1,5 +1,5 @@
-// Tiles of four-bit codes into a table of 16 numbers. Lanes are output columns; k is walked in ascending order with one fused
-// accumulator an output and group, which the group's scale brings into the sum.
+// Tiles of four-bit codes into a table of 16 numbers. Lanes are output columns; k is walked in ascending order in runs of 32
+// with one fused accumulator an output, which the group's scale brings into the sum.
 #include <utility>
 
 #include "../core/formats.h"
@@ -8,11 +8,14 @@
 namespace loquent::LOQUENT_ISA {
 namespace {
 
-constexpr int codeGroup = 64, codesPerWord = 8;
+constexpr int codeGroup = 64, codesPerWord = 8, runLength = 32, runs = codeGroup / runLength;
+constexpr int64_t runBytes = runLength / 2 * panelColumns;
 constexpr int64_t codeHeader = headerBytes(Scales::group), wordBytes = panelColumns * 4;
 
 /** Vectors a tile of so many rows is wide. */
 constexpr int codeVectors(int rows) { return lanes == 16 ? 2 : rows <= 2 ? 2 : 1; }
+/** Runs that a tile of so many rows walks side by side: a few rows' accumulators would wait for each other. */
+constexpr int sideBySide(int rows) { return rows <= 3 ? runs : 1; }
 
 /** The sixteen numbers, in registers where a look-up takes them from there. */
 struct Table {
@@ -62,31 +65,45 @@ LOQUENT_INLINE void addWord(const uint8_t* word, const Table& table, const uint8
   }
 }
 
+/** `S` runs of a group, of which the first begins at `p` and at `x`. */
+template <int R, int C, int S>
+LOQUENT_INLINE void addRuns(const uint8_t* p, const uint8_t* scales, const Table& table, const uint8_t* x, int64_t stride, float* sums) {
+  V sum[S][R][C];
+  for (auto& run : sum) {
+    for (auto& row : run) {
+      for (V& v : row) v = splat(0.0f);
+    }
+  }
+  for (int i = 0; i < runLength / codesPerWord; i++) {
+    for (int s = 0; s < S; s++) {
+      addWord<R, C>(p + s * runBytes + i * wordBytes, table, x + 4 * (s * runLength + i * codesPerWord), stride, sum[s]);
+    }
+  }
+  for (int c = 0; c < C; c++) {
+    const V scale = load(reinterpret_cast<const float*>(scales) + c * lanes);
+    for (int r = 0; r < R; r++) {
+      float* all = sums + r * panelColumns + c * lanes;
+      V total = load(all);
+      for (int s = 0; s < S; s++) total = fma(sum[s][r][c], scale, total);
+      store(all, total);
+    }
+  }
+}
+
 template <Format T, int R>
 void codeTile(const uint8_t* w, const Input& in, int32_t length, float* sums, bool fetch) {
-  constexpr int C = codeVectors(R);
+  constexpr int C = codeVectors(R), S = sideBySide(R);
   const Table table(codeTable(T));
   const Prefetch ahead(w, panelBytes(T, length), in, fetch);
   for (int first = 0; first < panelColumns; first += C * lanes) {
     const uint8_t* p = w;
     const uint8_t* x = in.rows + static_cast<int64_t>(in.k) * 4;
     for (int32_t k = 0; k < length; k += codeGroup) {
-      const uint8_t* scales = p + first * 4;
+      const uint8_t* scales = p;
       p += codeHeader;
-      V sum[R][C];
-      for (int r = 0; r < R; r++) {
-        for (int c = 0; c < C; c++) sum[r][c] = splat(0.0f);
-      }
-      for (int32_t i = 0; i < codeGroup; i += codesPerWord, p += wordBytes, x += 4 * codesPerWord) {
-        if (first == 0) ahead.at(p, wordBytes);
-        addWord<R, C>(p + first * 4, table, x, in.stride, sum);
-      }
-      for (int c = 0; c < C; c++) {
-        const V scale = load(reinterpret_cast<const float*>(scales) + c * lanes);
-        for (int r = 0; r < R; r++) {
-          float* all = sums + r * panelColumns + first + c * lanes;
-          store(all, fma(sum[r][c], scale, load(all)));
-        }
+      for (int run = 0; run < runs; run += S, p += S * runBytes, x += S * runLength * 4) {
+        if (first == 0) ahead.at(p, S * runBytes);
+        addRuns<R, C, S>(p + first * 4, scales + first * 4, table, x, in.stride, sums + first);
       }
     }
   }
