@@ -14,11 +14,11 @@ constexpr int32_t panelColumns = 32;
 constexpr int32_t keyTile = 16;
 
 /**
- * KV cache of a layer. A block holds, a head: keys, transposed, then values, one row a key.
- * f32: keys [headDim][16], values [16][headDim rounded up to 16].
- * bf16: words of two halves. Keys [headDim / 2][16], a word two dimensions of a key; values [16][headDim rounded up to 32],
- * where word i of 16 has dimensions i and i + 16 of 32.
- * int8: as f32 in bytes, then 16 float scales of the keys and 16 of the values.
+ * KV cache of a layer. A block holds, a head: keys, transposed, then values. A vector of the kernels is 16 words: of 16 keys,
+ * or of 16 dimensions of the values, whose rows are as wide as headDim rounded up to 16.
+ * f32: a word is a float. Keys [headDim][16], values [16][width].
+ * bf16: words of two halves. Keys [headDim / 2][16], a word two dimensions of a key; values [8][width], a word two keys.
+ * int8: as bf16 in bytes, then 16 float scales of the keys and 16 of the values.
  */
 struct Cache {
   uint8_t* base;
@@ -32,13 +32,13 @@ struct HeadLayout {
   int64_t values, keyScales, valueScales, bytes;
 };
 static constexpr HeadLayout headLayout(KvFormat format, int64_t headDim) {
-  const int64_t padded = (headDim + 15) / 16 * 16;
-  if (format == KvFormat::bf16) {
-    const int64_t values = (headDim + 1) / 2 * keyTile * 4, bytes = values + (headDim + 31) / 32 * 32 * keyTile * 2;
+  const int64_t width = (headDim + 15) / 16 * 16, pairs = (headDim + 1) / 2;
+  if (format == KvFormat::f32) {
+    const int64_t values = headDim * keyTile * 4, bytes = values + width * keyTile * 4;
     return {values, bytes, bytes, bytes};
   }
-  const int64_t element = format == KvFormat::int8 ? 1 : 4, scales = format == KvFormat::int8 ? keyTile * 4 : 0;
-  const int64_t values = headDim * keyTile * element, keyScales = values + padded * keyTile * element;
+  const int64_t word = format == KvFormat::bf16 ? 4 : 2, scales = format == KvFormat::int8 ? keyTile * 4 : 0;
+  const int64_t values = pairs * keyTile * word, keyScales = values + width * keyTile / 2 * word;
   return {values, keyScales, keyScales + scales, keyScales + 2 * scales};
 }
 

@@ -1,4 +1,5 @@
-// How keys and values come out of the cache as floats, a reader a format. Internal linkage throughout, as in simd.h.
+// How the cache is read: vectors of 16 words, and what a word is multiplied with, by format. Internal linkage throughout,
+// as in simd.h.
 #pragma once
 #include "call.h"
 
@@ -14,72 +15,157 @@ struct Head {
   const float* valueScales;
 };
 
-LOQUENT_INLINE Head headOf(const Cache& c, int64_t block, int32_t head) {
-  const HeadLayout layout = headLayout(c.format, c.headDim);
-  const uint8_t* base = c.base + block * c.blockBytes + head * layout.bytes;
+LOQUENT_INLINE Head headAt(const uint8_t* base, const HeadLayout& layout) {
   return {base, base + layout.values, reinterpret_cast<const float*>(base + layout.keyScales),
           reinterpret_cast<const float*>(base + layout.valueScales)};
 }
 
-/** The halves of 16 words as brain floats: `low` those at even places, the first in memory. */
-LOQUENT_INLINE F lowHalves(const uint8_t* p) {
-  F r;
-  for (int i = 0; i < parts; i++) r.v[i] = unbits(bits(load(reinterpret_cast<const float*>(p) + i * lanes)) << 16);
-  return r;
+/** The nearest brain float, ties to even. */
+LOQUENT_INLINE uint16_t brainOf(float x) {
+  uint32_t u;
+  memcpy(&u, &x, 4);
+  if ((u & 0x7fffffff) > 0x7f800000) return static_cast<uint16_t>(u >> 16 | 0x40);
+  return static_cast<uint16_t>((u + 0x7fff + (u >> 16 & 1)) >> 16);
 }
-LOQUENT_INLINE F highHalves(const uint8_t* p) {
-  F r;
+
+/** Sixteen 32-bit words. */
+struct Words {
+  VI v[parts];
+};
+
+LOQUENT_INLINE Words splatWords(uint32_t x) {
+  Words w;
   for (int i = 0; i < parts; i++) {
-    r.v[i] = unbits(bits(load(reinterpret_cast<const float*>(p) + i * lanes)) & static_cast<int32_t>(0xffff0000));
+#if defined(__AVX512F__)
+    w.v[i] = (VI)_mm512_set1_epi32(static_cast<int32_t>(x));
+#elif defined(__AVX2__)
+    w.v[i] = (VI)_mm256_set1_epi32(static_cast<int32_t>(x));
+#else
+    const int32_t s = static_cast<int32_t>(x);
+    w.v[i] = VI{s, s, s, s};
+#endif
   }
-  return r;
+  return w;
 }
-LOQUENT_INLINE F bytesF(const uint8_t* p) {
+LOQUENT_INLINE Words loadWords(const uint8_t* p) {
+  Words w;
+  memcpy(&w, p, sizeof w);
+  return w;
+}
+LOQUENT_INLINE Words operator&(Words a, Words b) {
+  for (int i = 0; i < parts; i++) a.v[i] = a.v[i] & b.v[i];
+  return a;
+}
+/** The halves of words as brain floats. */
+LOQUENT_INLINE F lowHalves(Words w) {
   F r;
-  for (int i = 0; i < parts; i++) r.v[i] = loadBytes(p + i * lanes);
+  for (int i = 0; i < parts; i++) r.v[i] = unbits(w.v[i] << 16);
   return r;
 }
+LOQUENT_INLINE F highHalves(Words w) {
+  F r;
+  for (int i = 0; i < parts; i++) r.v[i] = unbits(w.v[i] & static_cast<int32_t>(0xffff0000));
+  return r;
+}
+LOQUENT_INLINE F toFloats(Words w) {
+  F r;
+  for (int i = 0; i < parts; i++) r.v[i] = __builtin_convertvector(w.v[i], V);
+  return r;
+}
+
+#define LOQUENT_MEMBER static inline __attribute__((always_inline))
 
 /**
- * `key`: dimension d of 16 keys. `value`: the n-th 16 dimensions from `column` on of a row of values; `column` is a multiple of
- * 32 where n goes beyond 0, so that the parity is known when this is compiled.
+ * Products of a format. `numbers` of the cache share a word of `bytes`: dimensions of a key, or keys of a dimension of the values.
+ * What they are multiplied with is words of 4 bytes, with as many numbers. `add` gives each of 16 sums one word more.
  */
 template <KvFormat K>
-struct Reader;
+struct Product;
 
 template <>
-struct Reader<KvFormat::f32> {
-  static int64_t valueBytes(int32_t headDim) { return padded(headDim) * 4; }
-  static inline __attribute__((always_inline)) F key(const uint8_t* keys, int32_t d) { return loadF(reinterpret_cast<const float*>(keys) + d * keyTile); }
-  template <bool Single>
-  static inline __attribute__((always_inline)) F value(const uint8_t* row, int32_t column, int n) {
-    return loadF(reinterpret_cast<const float*>(row) + column + 16 * n);
+struct Product<KvFormat::f32> {
+  static constexpr int numbers = 1, bytes = 4;
+  using Vector = F;
+  using Sum = F;
+  LOQUENT_MEMBER Vector load(const uint8_t* p) { return loadF(reinterpret_cast<const float*>(p)); }
+  LOQUENT_MEMBER Vector splat(uint32_t word) {
+    float f;
+    memcpy(&f, &word, 4);
+    return splatF(f);
   }
+  LOQUENT_MEMBER Sum zero() { return splatF(0.0f); }
+  LOQUENT_MEMBER Sum add(Sum sum, Vector x, Vector y) { return fma(x, y, sum); }
+  LOQUENT_MEMBER Vector keep(Vector x, uint32_t) { return x; }
 };
 
+/** Products are exact; each of the two is added with one rounding. */
 template <>
-struct Reader<KvFormat::bf16> {
-  static int64_t valueBytes(int32_t headDim) { return (headDim + 31) / 32 * 64; }
-  static inline __attribute__((always_inline)) F key(const uint8_t* keys, int32_t d) {
-    const uint8_t* words = keys + (d >> 1) * keyTile * 4;
-    return d & 1 ? highHalves(words) : lowHalves(words);
+struct Product<KvFormat::bf16> {
+  static constexpr int numbers = 2, bytes = 4;
+  using Vector = Words;
+  using Sum = F;
+  LOQUENT_MEMBER Vector load(const uint8_t* p) { return loadWords(p); }
+  LOQUENT_MEMBER Vector splat(uint32_t word) { return splatWords(word); }
+  LOQUENT_MEMBER Sum zero() { return splatF(0.0f); }
+  LOQUENT_MEMBER Sum add(Sum sum, Vector x, Vector y) {
+#if defined(__AVX512BF16__)
+    sum.v[0] = _mm512_dpbf16_ps(sum.v[0], (__m512bh)x.v[0], (__m512bh)y.v[0]);
+    return sum;
+#else
+    return fma(highHalves(x), highHalves(y), fma(lowHalves(x), lowHalves(y), sum));
+#endif
   }
-  template <bool Single>
-  static inline __attribute__((always_inline)) F value(const uint8_t* row, int32_t column, int n) {
-    const bool high = Single ? column & 16 : n & 1;
-    const uint8_t* words = row + (column / 32 + n / 2) * 64;
-    return high ? highHalves(words) : lowHalves(words);
-  }
+  /** Only the bits of `mask` of each word: the other key may be anything, and anything times zero is not zero. */
+  LOQUENT_MEMBER Vector keep(Vector x, uint32_t mask) { return x & splatWords(mask); }
 };
 
+/** Bytes become pairs of 16 bits: sums are exact, and the same on every instruction set. */
 template <>
-struct Reader<KvFormat::int8> {
-  static int64_t valueBytes(int32_t headDim) { return padded(headDim); }
-  static inline __attribute__((always_inline)) F key(const uint8_t* keys, int32_t d) { return bytesF(keys + d * keyTile); }
-  template <bool Single>
-  static inline __attribute__((always_inline)) F value(const uint8_t* row, int32_t column, int n) {
-    return bytesF(row + column + 16 * n);
+struct Product<KvFormat::int8> {
+  static constexpr int numbers = 2, bytes = 2;
+  using Vector = Words;
+  using Sum = Words;
+  LOQUENT_MEMBER Vector load(const uint8_t* p) {
+    Words w;
+#if defined(__AVX512BW__)
+    w.v[0] = (VI)_mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+#elif defined(__AVX2__)
+    for (int i = 0; i < parts; i++) {
+      w.v[i] = (VI)_mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 16 * i)));
+    }
+#else
+    for (int i = 0; i < parts; i++) {
+      uint16_t h[lanes];
+      memcpy(h, p + 2 * lanes * i, sizeof h);
+      const VI x = {h[0], h[1], h[2], h[3]};
+      w.v[i] = (((x << 24) >> 24) & 0xffff) | (((x << 16) >> 24) << 16);
+    }
+#endif
+    return w;
   }
+  LOQUENT_MEMBER Vector splat(uint32_t word) { return splatWords(word); }
+  LOQUENT_MEMBER Sum zero() { return splatWords(0); }
+  LOQUENT_MEMBER Sum add(Sum sum, Vector x, Vector y) {
+    for (int i = 0; i < parts; i++) {
+#if defined(__AVX512VNNI__)
+      sum.v[i] = (VI)_mm512_dpwssd_epi32((__m512i)sum.v[i], (__m512i)x.v[i], (__m512i)y.v[i]);
+#elif defined(__AVX2__)
+      sum.v[i] = sum.v[i] + (VI)_mm256_madd_epi16((__m256i)x.v[i], (__m256i)y.v[i]);
+#else
+      sum.v[i] = sum.v[i] + ((x.v[i] << 16) >> 16) * ((y.v[i] << 16) >> 16) + (x.v[i] >> 16) * (y.v[i] >> 16);
+#endif
+    }
+    return sum;
+  }
+  LOQUENT_MEMBER Vector keep(Vector x, uint32_t) { return x; }
 };
+
+#undef LOQUENT_MEMBER
+
+/** Words of a key, or of a query. */
+template <KvFormat K>
+constexpr int32_t wordsOf(int32_t headDim) {
+  return (headDim + Product<K>::numbers - 1) / Product<K>::numbers;
+}
 
 }  // namespace loquent::LOQUENT_ISA

@@ -240,11 +240,17 @@ LOQUENT_INLINE float largestOf(F a) {
 }
 /** Lanes `[from, to)` of a, the others of b. */
 LOQUENT_INLINE F inRange(int from, int to, F a, F b) {
+#if defined(__AVX512F__)
+  const uint32_t below = to < 16 ? (1u << (to > 0 ? to : 0)) - 1 : 0xffff, before = (1u << (from < 0 ? 0 : from < 16 ? from : 16)) - 1;
+  a.v[0] = _mm512_mask_blend_ps(static_cast<__mmask16>(below & ~before), b.v[0], a.v[0]);
+  return a;
+#else
   float index[16];
   for (int i = 0; i < 16; i++) index[i] = static_cast<float>(i);
   const F lane = loadF(index);
   const F low = splatF(static_cast<float>(from)), high = splatF(static_cast<float>(to));
   return whereLess(lane, low, b, whereLess(lane, high, a, b));
+#endif
 }
 
 #undef LOQUENT_EACH

@@ -6,14 +6,6 @@
 namespace loquent::LOQUENT_ISA {
 namespace {
 
-/** The nearest brain float, ties to even. */
-LOQUENT_INLINE uint16_t brainOf(float x) {
-  uint32_t u;
-  memcpy(&u, &x, 4);
-  if ((u & 0x7fffffff) > 0x7f800000) return static_cast<uint16_t>(u >> 16 | 0x40);
-  return static_cast<uint16_t>((u + 0x7fff + (u >> 16 & 1)) >> 16);
-}
-
 /** Scale of a row: its greatest magnitude over 127, not a number where that is not finite. */
 float scaleOf(const float* x, int32_t count) {
   float greatest = 0;
@@ -26,15 +18,14 @@ float scaleOf(const float* x, int32_t count) {
   return finite ? greatest / 127.0f : NAN;
 }
 
-/** Multiples of the scale: nearest, ties to even, by adding 1.5 * 2^23. */
-void multiplesOf(const float* x, int32_t count, float scale, int8_t* out, int32_t stride) {
-  // A scale below the normal floats has no inverse.
-  const float inverse = scale >= 0x1p-126f ? 1.0f / scale : 0.0f, magic = 12582912.0f;
-  for (int32_t i = 0; i < count; i++) {
-    const float shifted = x[i] * inverse + magic;
-    out[i * stride] = static_cast<int8_t>(static_cast<int32_t>(shifted - magic));
-  }
+/** A multiple of the scale: nearest, ties to even, by adding 1.5 * 2^23. */
+LOQUENT_INLINE int8_t multipleOf(float x, float inverse) {
+  constexpr float magic = 12582912.0f;
+  return static_cast<int8_t>(static_cast<int32_t>(x * inverse + magic - magic));
 }
+
+/** A scale below the normal floats has no inverse. */
+LOQUENT_INLINE float inverseOf(float scale) { return scale >= 0x1p-126f ? 1.0f / scale : 0.0f; }
 
 /** Where a slot lies: its block, and which of its keys it is. */
 struct Slot {
@@ -48,25 +39,26 @@ void writeFloats(const HeadLayout& l, Slot s, const float* k, const float* v, in
   memcpy(s.head + l.values + static_cast<int64_t>(s.key) * padded(headDim) * 4, v, static_cast<size_t>(headDim) * 4);
 }
 
+// Two keys share the words of their values, and two threads may write them at once: stores are of one key's half only.
+
 void writeHalves(const HeadLayout& l, Slot s, const float* k, const float* v, int32_t headDim) {
   uint32_t* keys = reinterpret_cast<uint32_t*>(s.head);
   for (int32_t d = 0; d < headDim; d += 2) {
     const uint32_t high = d + 1 < headDim ? brainOf(k[d + 1]) : 0;
     keys[d / 2 * keyTile + s.key] = high << 16 | brainOf(k[d]);
   }
-  uint32_t* values = reinterpret_cast<uint32_t*>(s.head + l.values + s.key * Reader<KvFormat::bf16>::valueBytes(headDim));
-  for (int32_t c = 0; c < headDim; c += 32) {
-    for (int32_t i = c; i < c + 16; i++, values++) {
-      const uint32_t low = i < headDim ? brainOf(v[i]) : 0, high = i + 16 < headDim ? brainOf(v[i + 16]) : 0;
-      *values = high << 16 | low;
-    }
-  }
+  uint16_t* values = reinterpret_cast<uint16_t*>(s.head + l.values) + s.key / 2 * padded(headDim) * 2 + s.key % 2;
+  for (int32_t d = 0; d < headDim; d++) values[2 * d] = brainOf(v[d]);
 }
 
 void writeBytes(const HeadLayout& l, Slot s, const float* k, const float* v, int32_t headDim) {
   const float keyScale = scaleOf(k, headDim), valueScale = scaleOf(v, headDim);
-  multiplesOf(k, headDim, keyScale, reinterpret_cast<int8_t*>(s.head) + s.key, keyTile);
-  multiplesOf(v, headDim, valueScale, reinterpret_cast<int8_t*>(s.head + l.values + s.key * padded(headDim)), 1);
+  const float keyInverse = inverseOf(keyScale), valueInverse = inverseOf(valueScale);
+  int8_t* keys = reinterpret_cast<int8_t*>(s.head) + 2 * s.key;
+  for (int32_t d = 0; d < headDim; d++) keys[d / 2 * keyTile * 2 + d % 2] = multipleOf(k[d], keyInverse);
+  if (headDim % 2) keys[headDim / 2 * keyTile * 2 + 1] = 0;
+  int8_t* values = reinterpret_cast<int8_t*>(s.head + l.values) + s.key / 2 * padded(headDim) * 2 + s.key % 2;
+  for (int32_t d = 0; d < headDim; d++) values[2 * d] = multipleOf(v[d], valueInverse);
   reinterpret_cast<float*>(s.head + l.keyScales)[s.key] = keyScale;
   reinterpret_cast<float*>(s.head + l.valueScales)[s.key] = valueScale;
 }

@@ -181,6 +181,11 @@ const topTokens: Compare = (c) => {
   return undefined
 }
 
+const attention: Compare = (c) => {
+  const cache = c.expectedStep.caches[c.instruction.attributes['layer'] as number]!
+  return nearRow('out', tolerances.attention[cache.format])(c)
+}
+
 /** The rule of every op; what has no output of its own is seen through the op that reads what it wrote. */
 const rules: Readonly<Record<OpName, Compare>> = {
   embedding: exact('out'),
@@ -190,7 +195,7 @@ const rules: Readonly<Record<OpName, Compare>> = {
   ropeTable: nearRow('out', tolerances.trigonometry),
   rope: nearRow('out', tolerances.element),
   writeKv: () => undefined,
-  attention: nearRow('out', tolerances.attention),
+  attention,
   gatedActivation: nearRow('out', tolerances.activation),
   add: exact('out'),
   selectRows: exact('out'),

@@ -55,14 +55,15 @@ const wholeLines = (bytes: number) => Math.ceil(bytes / lineBytes) * lineBytes
 const lanes = 16
 
 /**
- * Bytes that one head takes of a block: keys transposed, then values. float32: `[headDim][16]` and `[16][headDim]`. bfloat16:
- * two dimensions of a key, and two vectors of a value, share a word. int8: as float32, then the scales of keys and of values.
+ * Bytes that one head takes of a block: keys transposed, then values. float32: `[headDim][16]` and `[16][width]`. bfloat16: two
+ * dimensions of a key, and two keys of a dimension of the values, share a word. int8: the same in bytes, then the scales of keys
+ * and of values. Twin of native/core/kernel.h.
  */
 function headBytes(headDim: number, format: KvFormat): number {
-  const padded = Math.ceil(headDim / lanes) * lanes
-  if (format === 'f32') return (headDim + padded) * blockSize * 4
-  if (format === 'int8') return (headDim + padded + 8) * blockSize
-  return (Math.ceil(headDim / 2) + Math.ceil(headDim / (2 * lanes)) * lanes) * blockSize * 4
+  const width = Math.ceil(headDim / lanes) * lanes
+  if (format === 'f32') return (headDim + width) * blockSize * 4
+  const halves = (2 * Math.ceil(headDim / 2) + width) * blockSize
+  return format === 'int8' ? halves + 8 * blockSize : 2 * halves
 }
 
 /** Bytes of one KV block of one layer: head after head. */

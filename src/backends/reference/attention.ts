@@ -1,8 +1,9 @@
 import { assert } from '../../base/assert.ts'
 import { blocksPerSequence } from '../../ops/domain.ts'
+import type { KvFormat } from '../../tensor/kv-format.ts'
 import { keyIndex, type PagedCache, valueDistance } from './cache.ts'
 import { type Matrix, rowOf, type Step } from './operand.ts'
-import { roundTo, toScaledBytes } from './rounding.ts'
+import { nearest, roundTo, toBfloat16, toScaledBytes } from './rounding.ts'
 
 export function writeKv(
   o: { k: Matrix; v: Matrix },
@@ -49,16 +50,35 @@ function slotsOf(step: Step, token: number, first: number, last: number): Int32A
   })
 }
 
-/** Turns scores into probabilities in place. */
-function softmax(scores: Float64Array): void {
+/**
+ * Turns scores into probabilities in place. A bf16 cache rounds the weights: exponentials of powers of two, relative to a whole
+ * power, so that how they round does not depend on the greatest score.
+ */
+function softmax(scores: Float64Array, format: KvFormat): void {
   let max = Number.NEGATIVE_INFINITY
   for (const s of scores) max = Math.max(max, s)
+  const level = Math.ceil(max * Math.LOG2E)
   let total = 0
   for (let i = 0; i < scores.length; i++) {
-    scores[i] = Math.exp(scores[i]! - max)
+    const weight = 2 ** (scores[i]! * Math.LOG2E - level)
+    scores[i] = format === 'bf16' ? toBfloat16(weight) : weight
     total += scores[i]!
   }
   for (let i = 0; i < scores.length; i++) scores[i] = scores[i]! / total
+}
+
+/** Greatest whole number of a query that meets bytes: its products with them, over a head, stay within 31 bits. */
+const integerQuery = (headDim: number): number => Math.min(32767, Math.floor((2 ** 31 - 1) / 127 / (headDim + 1)))
+
+/** A query as a cache of a format multiplies it: rounded as the keys are, or for bytes to 16 bits. */
+function roundQuery(q: Float32Array, format: KvFormat): Float32Array {
+  if (format === 'f32') return q
+  if (format === 'bf16') return q.map(toBfloat16)
+  const greatest = q.reduce((max, x) => Math.max(max, Math.abs(x)), 0)
+  const limit = integerQuery(q.length)
+  const unit = Math.fround(greatest / limit)
+  const inverse = unit < 2 ** -126 ? 0 : Math.fround(limit / greatest)
+  return q.map((x) => (Number.isFinite(greatest) ? nearest(Math.fround(x * inverse)) * unit : Number.NaN))
 }
 
 /** What is added to the score of a key at some distance. */
@@ -82,7 +102,7 @@ function biasOf({ slopes, bias, buckets }: AttentionOperands, head: number): Bia
   }
 }
 
-/** One head of one token: everything in double precision, rounded when stored. `keys` end with the token's own. */
+/** One head of one token: sums in double precision, rounded when stored. `keys` end with the token's own. */
 function attendHead(
   q: Float32Array,
   cache: PagedCache,
@@ -98,7 +118,7 @@ function attendHead(
     score *= a.scale
     weights[i] = (a.softcap > 0 ? a.softcap * Math.tanh(score / a.softcap) : score) + bias(keys.length - 1 - i)
   }
-  softmax(weights)
+  softmax(weights, cache.format)
   const sums = new Float64Array(q.length)
   for (let i = 0; i < keys.length; i++) {
     const v = keys[i]! + valueDistance(cache)
@@ -120,7 +140,14 @@ export function attention(o: AttentionOperands, a: AttentionAttributes, step: St
     for (let h = 0; h < a.heads; h++) {
       const keys = slots.map((slot) => keyIndex(cache, slot, Math.floor(h / group)))
       const [start, end] = [h * a.headDim, (h + 1) * a.headDim]
-      attendHead(q.subarray(start, end), cache, keys, a, biasOf(o, h), out.subarray(start, end))
+      attendHead(
+        roundQuery(q.subarray(start, end), cache.format),
+        cache,
+        keys,
+        a,
+        biasOf(o, h),
+        out.subarray(start, end),
+      )
     }
   }
 }
