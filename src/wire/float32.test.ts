@@ -46,6 +46,23 @@ test('every float32 reads back as itself, and one digit fewer would not', () => 
   )
 })
 
+test('numbers of everyday size are printed as the nearest decimal of the fewest digits', () => {
+  const nearest = (value: number): number => {
+    const decimals = Array.from({ length: 9 }, (_, i) => Number(value.toPrecision(i + 1)))
+    return decimals.find((decimal) => Math.fround(decimal) === value)!
+  }
+  const sizes = fc.tuple(fc.double({ min: -1, max: 1, noNaN: true }), fc.integer({ min: -6, max: 8 }))
+  fc.assert(
+    fc.property(sizes, ([share, power]) => {
+      const value = Math.fround(share * 10 ** power)
+      // Powers of two and ties have rules of their own, and rows above.
+      fc.pre(value !== 0 && !Number.isInteger(Math.log2(Math.abs(value))) && !Number.isInteger(value * 2 ** 14))
+      assert.equal(Number(float32Json(value)), nearest(value))
+    }),
+    { numRuns: 5000 },
+  )
+})
+
 const significant = (text: string): number =>
   text.replace(/e.*/, '').replace(/\.0$/, '').replace('.', '').replace('-', '').replace(/^0+/, '').replace(/0+$/, '')
     .length

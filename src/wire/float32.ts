@@ -15,7 +15,45 @@ export function float32Json(value: number | null): string {
   if (value === null || !Number.isFinite(value)) return 'null'
   if (value === 0) return Object.is(value, -0) ? '-0.0' : '0.0'
   const single = Math.fround(value)
-  return Number.isFinite(single) ? decimalText(shortest(single)) : 'null'
+  return Number.isFinite(single) ? (everyday(single) ?? decimalText(shortest(single))) : 'null'
+}
+
+/** Powers of ten that are doubles, from 10^0. */
+const tens = Array.from({ length: MAX_DIGITS + 5 }, (_, i) => 10 ** i)
+/** From here to there a double's own text is in the notation wanted, and ten to the power of its decimals in the table. */
+const EVERYDAY_LEAST = 1e-4
+const EVERYDAY_MOST = 1e6
+/** So near to the middle of two decimals the product with a power of ten may have fallen on the wrong side. */
+const NEAR_TIE = 1e-4
+
+/**
+ * What `shortest` finds, by arithmetic alone where that cannot go wrong: four times faster, and most numbers that are told
+ * are such. A decimal of so few digits is a whole number over a power of ten, and the quotient its nearest double.
+ */
+function everyday(single: number): string | undefined {
+  const size = Math.abs(single)
+  if (!(size >= EVERYDAY_LEAST && size < EVERYDAY_MOST) || isPowerOfTwo(single)) return undefined
+  // Decimals of the first digit, and of the last one that can be needed.
+  const first = size >= 1 ? 0 : size >= 0.1 ? 1 : size >= 0.01 ? 2 : size >= 0.001 ? 3 : 4
+  for (let decimals = first; decimals <= first + MAX_DIGITS - 1; decimals++) {
+    const scale = tens[decimals]!
+    const scaled = single * scale
+    const whole = Math.round(scaled)
+    const decimal = whole / scale
+    if (Math.fround(decimal) !== single) continue
+    if (Math.abs(Math.abs(scaled - whole) - 0.5) < NEAR_TIE) return undefined
+    return plainText(whole, decimals)
+  }
+  return undefined
+}
+
+/** Decimal text of `whole` over ten to the power of `decimals`. */
+function plainText(whole: number, decimals: number): string {
+  if (decimals === 0) return `${whole}.0`
+  const sign = whole < 0 ? '-' : ''
+  const digits = `${Math.abs(whole)}`.padStart(decimals + 1, '0')
+  const point = digits.length - decimals
+  return `${sign}${digits.slice(0, point)}.${digits.slice(point)}`
 }
 
 /** Decimal text of a double, in the same notation. */
