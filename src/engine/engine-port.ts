@@ -1,5 +1,6 @@
 import { errorData } from '../base/errors.ts'
 import type { Engine } from './engine.ts'
+import { packEvents } from './event-pack.ts'
 import { loadEngine } from './load.ts'
 import type { FromEngine, ToEngine } from './message.ts'
 import type { EngineOptions } from './spec.ts'
@@ -16,7 +17,7 @@ export async function serveEngine(port: EnginePort, options: EngineOptions): Pro
   try {
     const engine = await loadEngine(
       options,
-      (events) => port.send({ kind: 'events', events }),
+      (events) => port.send(packEvents(events)),
       (progress) => port.send({ kind: 'progress', progress }),
     )
     port.listen((message) => obey(engine, message, port))

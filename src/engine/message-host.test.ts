@@ -3,7 +3,7 @@ import { getEventListeners } from 'node:events'
 import { test } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { LoquentError } from '../base/errors.ts'
-import type { FromEngine, ToEngine } from './message.ts'
+import type { ToEngine, ToHost } from './message.ts'
 import { type Link, MessageHost } from './message-host.ts'
 import type { EngineFacts, EngineStats, TokenEvents } from './spec.ts'
 import { specOf } from './testing/simulation.ts'
@@ -25,7 +25,7 @@ function hostHere() {
   let busy = false
   const link: Link = { send: (m) => sent.push(m), hold: (b) => (busy = b), ended: Promise.resolve() }
   const host = new MessageHost(facts, link)
-  const answer = (...events: (FromEngine & { kind: 'events' })['events']) => host.receive({ kind: 'events', events })
+  const answer = (...events: (ToHost & { kind: 'events' })['events']) => host.receive({ kind: 'events', events })
   return { host, sent, answer, busy: () => busy }
 }
 

@@ -1,7 +1,8 @@
 import { fail, LoquentError, reviveError } from '../base/errors.ts'
+import type { RequestEvent } from './engine.ts'
 import type { EngineHost, EngineState } from './host.ts'
 import { Mailbox } from './mailbox.ts'
-import type { FromEngine, ToEngine } from './message.ts'
+import type { ToEngine, ToHost } from './message.ts'
 import type { EngineFacts, EngineStats, GenerateSpec, TokenEvents } from './spec.ts'
 
 /** A way to an engine elsewhere. */
@@ -81,7 +82,7 @@ export class MessageHost implements EngineHost {
     return this.#closing
   }
 
-  receive(message: FromEngine): void {
+  receive(message: ToHost): void {
     if (message.kind === 'events') for (const event of message.events) this.#deliver(event)
     if (message.kind === 'stats') {
       this.#tickets.get(message.ticket)?.resolve(message.stats)
@@ -107,7 +108,7 @@ export class MessageHost implements EngineHost {
   }
 
   /** Events of requests that were abandoned meanwhile fall on the floor. */
-  #deliver(event: (FromEngine & { kind: 'events' })['events'][number]): void {
+  #deliver(event: RequestEvent): void {
     const mailbox = this.#mailboxes.get(event.id)
     const over = 'error' in event || event.events.finish !== undefined
     if (over) this.#mailboxes.delete(event.id)

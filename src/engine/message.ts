@@ -1,5 +1,6 @@
 import type { ErrorData } from '../base/errors.ts'
 import type { RequestEvent } from './engine.ts'
+import type { PackedEvents } from './event-pack.ts'
 import type { EngineFacts, EngineOptions, EngineStats, GenerateSpec, LoadProgress } from './spec.ts'
 
 /** What crosses to the engine: plain data only, so that a thread and a process are the same to it. */
@@ -17,6 +18,11 @@ export type FromEngine =
   | { readonly kind: 'progress'; readonly progress: LoadProgress }
   | { readonly kind: 'ready'; readonly facts: EngineFacts }
   | { readonly kind: 'failed'; readonly error: ErrorData }
-  | { readonly kind: 'events'; readonly events: readonly RequestEvent[] }
+  | PackedEvents
   | { readonly kind: 'stats'; readonly ticket: number; readonly stats: EngineStats }
   | { readonly kind: 'closed' }
+
+/** What a host hears of the engine, however many there were. */
+export type ToHost =
+  | { readonly kind: 'events'; readonly events: readonly RequestEvent[] }
+  | { readonly kind: 'stats'; readonly ticket: number; readonly stats: EngineStats }

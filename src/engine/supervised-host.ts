@@ -1,6 +1,6 @@
 import type { LoquentError } from '../base/errors.ts'
 import type { EngineHost } from './host.ts'
-import type { FromEngine } from './message.ts'
+import type { ToHost } from './message.ts'
 import { MessageHost } from './message-host.ts'
 import type { EngineFacts, LoadProgress } from './spec.ts'
 import { type Kind, Supervisor } from './supervisor.ts'
@@ -17,7 +17,7 @@ export function startSupervised(
       progress: onProgress,
       failed: reject,
       notice: onNotice,
-      message: (message: FromEngine) => host?.receive(message),
+      message: (message: ToHost) => host?.receive(message),
       stopped: (error: LoquentError) => host?.stop(error),
       ready: (facts: EngineFacts) => {
         supervisor.hold(false)

@@ -3,7 +3,7 @@ import { mock, test } from 'node:test'
 import type { ErrorCode } from '../base/errors.ts'
 import { maxWaiting } from './engine.ts'
 import type { Life, LifeEvents } from './life.ts'
-import type { FromEngine, ToEngine } from './message.ts'
+import type { ToEngine, ToHost } from './message.ts'
 import { maxRestarts, Restarts, restartWindowMs } from './restarts.ts'
 import type { EngineFacts } from './spec.ts'
 import { type Kind, Supervisor, type Watcher } from './supervisor.ts'
@@ -17,7 +17,7 @@ const kindOf = (launch: Kind['launch']): Kind => ({ name: 'engine process', laun
 /** A supervisor of processes that are this test. */
 function supervised() {
   const lives: { on: LifeEvents; sent: ToEngine[]; killed: boolean }[] = []
-  const heard: FromEngine[] = []
+  const heard: ToHost[] = []
   const stopped: ErrorCode[] = []
   const notices: string[] = []
   const launch = (on: LifeEvents): Life => {

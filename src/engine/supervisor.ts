@@ -1,10 +1,11 @@
 import { performance } from 'node:perf_hooks'
 import { type ErrorData, errorData, LoquentError, reviveError } from '../base/errors.ts'
 import { maxWaiting, type RequestEvent } from './engine.ts'
+import { unpackEvents } from './event-pack.ts'
 import type { EngineState } from './host.ts'
 import { Ledger } from './ledger.ts'
 import type { Life, LifeEvents } from './life.ts'
-import type { FromEngine, ToEngine } from './message.ts'
+import type { FromEngine, ToEngine, ToHost } from './message.ts'
 import type { Link } from './message-host.ts'
 import { Restarts } from './restarts.ts'
 import type { EngineFacts, EngineStats, LoadProgress } from './spec.ts'
@@ -36,7 +37,7 @@ export interface Watcher {
   ready(facts: EngineFacts): void
   failed(error: LoquentError): void
   /** What the engine answers, as if it had been one all along. */
-  message(message: FromEngine): void
+  message(message: ToHost): void
   /** There will be no engine any more. */
   stopped(error: LoquentError): void
   /** Something to write into a log. */
@@ -167,7 +168,7 @@ export class Supervisor implements Link {
         this.#failed(message.error)
         break
       case 'events':
-        this.#tell(this.#ledger.record(message.events))
+        this.#tell(this.#ledger.record(unpackEvents(message)))
         this.#give()
         break
       case 'stats':

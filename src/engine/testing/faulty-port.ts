@@ -1,4 +1,5 @@
 import type { EnginePort } from '../engine-port.ts'
+import { unpackEvents } from '../event-pack.ts'
 
 /** Dies in one way or another. */
 export type Die = () => void
@@ -16,7 +17,7 @@ export function faultyPort(port: EnginePort, deaths: ReadonlyMap<number, Die>): 
         obey(message)
       }),
     send: (message) => {
-      for (const { id } of message.kind === 'events' ? message.events : []) {
+      for (const { id } of message.kind === 'events' ? unpackEvents(message) : []) {
         const poison = poisoned.get(id)
         if (poison && poison.tokens++ > 0) poison.die()
       }
