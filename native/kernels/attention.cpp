@@ -87,6 +87,7 @@ void prepareRows(const Context& c, const Item& item) {
     uint32_t* words = c.room.queries + static_cast<int64_t>(r) * c.shape.width;
     row.q = words;
     row.values = c.room.values + static_cast<int64_t>(r) * c.shape.width;
+    row.merged = c.room.merged + static_cast<int64_t>(r) * c.shape.width;
     row.position = positions[token];
     row.head = head;
     row.unit = encode(rowOf(c.step, c.o.q, token) + head * c.o.headDim, words);
@@ -95,7 +96,6 @@ void prepareRows(const Context& c, const Item& item) {
 }
 
 void beginRows(const Context& c, int32_t count) {
-  memset(c.room.values, 0, static_cast<size_t>(count) * static_cast<size_t>(c.shape.width) * 4);
   for (int32_t r = 0; r < count; r++) {
     c.room.rows[r].maximum = lowestMaximum;
     memset(c.room.rows[r].sums, 0, sizeof c.room.rows[r].sums);
@@ -103,8 +103,8 @@ void beginRows(const Context& c, int32_t count) {
 }
 
 template <KvFormat K, bool fetch>
-void addTiles(const Context& c, int32_t from, int32_t to, const Tile& tile, const Units* units) {
-  using AddTile = void (*)(Row*, const Tile&, const Shape&, const Units*);
+void addTiles(const Context& c, int32_t from, int32_t to, const Tile& tile, const Units* units, Fetch& next) {
+  using AddTile = void (*)(Row*, const Tile&, const Shape&, const Units*, Fetch&);
   constexpr AddTile byRows[] = {
       addTile<K, 1, fetch>,
       addTile<K, 2, fetch>,
@@ -113,7 +113,7 @@ void addTiles(const Context& c, int32_t from, int32_t to, const Tile& tile, cons
       addTile<K, groupRows - 1, fetch>,
       addTile<K, groupRows, fetch>,
   };
-  byRows[to - from - 1](c.room.rows + from, tile, c.shape, units);
+  byRows[to - from - 1](c.room.rows + from, tile, c.shape, units, next);
 }
 
 /** Adds keys `[first, last]` of an item, all of one split, to its rows. */
@@ -126,22 +126,18 @@ void addSplit(const Context& c, const Item& item, const Item* after, int32_t fir
     locate(c, item, low, heads);
     for (int b = 0; b < tileBlocks; b++) tile.heads[b] = headAt(heads[b], c.layout);
     tile.low = low;
-    if (low + tileKeys <= item.unit->lastKey) {
-      locate(c, item, low + tileKeys, tile.next);
+    const uint8_t* following[tileBlocks];
+    const bool more = low + tileKeys <= item.unit->lastKey;
+    if (more) {
+      locate(c, item, low + tileKeys, following);
     } else if (after) {
-      locate(c, *after, after->unit->firstKey / tileKeys * tileKeys, tile.next);
-    } else {
-      memcpy(tile.next, heads, sizeof heads);
+      locate(c, *after, after->unit->firstKey / tileKeys * tileKeys, following);
     }
+    Fetch next(following, more || after ? tileBlocks : 0, c.layout.bytes);
     Units units;
-    if constexpr (K == KvFormat::int8) {
-      for (const uint8_t* next : tile.next) {
-        for (int64_t i = c.layout.keyScales; i < c.layout.bytes; i += lineBytes) __builtin_prefetch(next + i);
-      }
-      if (first <= low && low + tileKeys - 1 <= last) units = unitsOf(tile, {0, tileKeys});
-    }
-    addTiles<K, true>(c, 0, count / groups, tile, &units);
-    for (int32_t g = 1; g < groups; g++) addTiles<K, false>(c, g * count / groups, (g + 1) * count / groups, tile, &units);
+    if (K == KvFormat::int8 && first <= low && low + tileKeys - 1 <= last) units = unitsOf(tile, {0, tileKeys});
+    addTiles<K, true>(c, 0, count / groups, tile, &units, next);
+    for (int32_t g = 1; g < groups; g++) addTiles<K, false>(c, g * count / groups, (g + 1) * count / groups, tile, &units, next);
   }
 }
 
@@ -183,12 +179,14 @@ void runWhole(const Context& c, const Item& item, const Item* after) {
     if (firstSplit == lastSplit) break;
     for (int32_t r = 0; r < count; r++) {
       if (!sees(c, room.rows[r], split)) continue;
-      float* into = room.merged + static_cast<int64_t>(r) * width;
-      if (split > firstSplit && sees(c, room.rows[r], split - 1)) {
-        merge(room.partials[r], into, partialOf(room.rows[r]), room.rows[r].values, width);
+      Row& row = room.rows[r];
+      if (split > firstSplit && sees(c, row, split - 1)) {
+        merge(room.partials[r], row.merged, partialOf(row), row.values, width);
       } else {
-        room.partials[r] = partialOf(room.rows[r]);
-        memcpy(into, room.rows[r].values, static_cast<size_t>(width) * 4);
+        room.partials[r] = partialOf(row);
+        float* values = row.values;
+        row.values = row.merged;
+        row.merged = values;
       }
     }
   }
@@ -196,7 +194,7 @@ void runWhole(const Context& c, const Item& item, const Item* after) {
     if (firstSplit == lastSplit) {
       finish(c, item, r, sumOf(loadF(room.rows[r].sums)), room.rows[r].values);
     } else {
-      finish(c, item, r, room.partials[r].total, room.merged + static_cast<int64_t>(r) * width);
+      finish(c, item, r, room.partials[r].total, room.rows[r].merged);
     }
   }
 }

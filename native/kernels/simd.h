@@ -219,12 +219,18 @@ LOQUENT_INLINE void storeSome(float* p, F a, int count) {
 }
 /** Sum of the lanes in one fixed tree. */
 LOQUENT_INLINE float sumOf(F a) {
+#if defined(__AVX512F__)
+  const __m256 eight = _mm512_castps512_ps256(a.v[0]) + _mm512_extractf32x8_ps(a.v[0], 1);
+  const __m128 four = _mm256_castps256_ps128(eight) + _mm256_extractf128_ps(eight, 1), two = four + _mm_movehl_ps(four, four);
+  return two[0] + two[1];
+#else
   float t[16];
   storeF(t, a);
   for (int half = 8; half > 0; half /= 2) {
     for (int i = 0; i < half; i++) t[i] = t[i] + t[i + half];
   }
   return t[0];
+#endif
 }
 LOQUENT_INLINE float largestOf(F a) {
 #if defined(__AVX512F__)
