@@ -40,7 +40,7 @@ const Tiles& groupTiles(Format f);
 const Tiles& codeTiles(Format f);
 
 /** How far ahead of the products a panel that comes from memory is fetched. */
-constexpr int64_t prefetchBytes = 4096;
+constexpr int64_t prefetchBytes = 8192;
 
 /**
  * What a tile asks to be fetched while it multiplies. The first tile of a panel runs ahead of itself, and at the end into
