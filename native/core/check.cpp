@@ -114,8 +114,6 @@ class Checker {
 
   void embedding(const op::Embedding& o) const {
     need(o.ids.domain == o.out.domain && o.weight.width == o.out.width, "widths or domains differ");
-    const bool panels = o.weight.storage >> 8 == static_cast<int32_t>(Layout::panels);
-    need(!panels || hasPanels(static_cast<Format>(o.weight.storage & 255)), "no panels of this format");
   }
 
   void linear(const op::Linear& o) const {
@@ -133,7 +131,6 @@ class Checker {
   void product(const Operand& x, const Operand& weight, const Operand& out, int32_t rows) const {
     need(weight.storage >> 8 == static_cast<int32_t>(Layout::panels), "the weight is not in panels");
     const Format format = static_cast<Format>(weight.storage & 255);
-    need(hasPanels(format), "the format of the weight cannot be multiplied");
     need(x.storage == static_cast<int32_t>(inputFormat(format)), "x is not rounded as the weight needs it");
     need(x.width == weight.width && rows == weight.rows, "widths differ");
     need(x.domain == out.domain, "domains differ");

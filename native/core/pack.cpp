@@ -89,7 +89,6 @@ void checkPacking(const Packing& p, int64_t bytesAvailable, const std::vector<in
   if (p.rows <= 0 || p.columns <= 0 || p.rows > INT32_MAX || p.columns > INT32_MAX) refuse("the weight is empty");
   if (!wholeBlocks(p.format, p.columns)) refuse("a row is not whole blocks of the target format");
   if (p.layout != Layout::rows && p.layout != Layout::panels) refuse("unknown layout");
-  if (p.layout == Layout::panels && !hasPanels(p.format)) refuse("no panels of this format");
   if (packedBytes(p.format, p.layout, p.rows, p.columns) > bytesAvailable) refuse("the weight does not fit its place");
   int64_t rows = 0;
   for (size_t i = 0; i < p.parts.size(); i++) {

@@ -58,6 +58,15 @@ void readQ6K(const uint8_t* b, int group, Block& to) {
   }
 }
 
+void readQ2K(const uint8_t* b, int group, Block& to) {
+  memcpy(to.header, b + 80, 4);
+  for (int h = 0; h < 2; h++) {
+    to.scales[h] = b[2 * group + h] & 15;
+    to.scales[2 + h] = b[2 * group + h] >> 4;
+  }
+  for (int i = 0; i < 32; i++) to.integers[i] = b[16 + group / 4 * 32 + i] >> (group % 4 * 2) & 3;
+}
+
 /** Block `group` of a group whose scale is at `header`. */
 void readGroup(Format format, const uint8_t* header, const uint8_t* integers, int group, Block& to) {
   memcpy(to.header, header, static_cast<size_t>(groupHeaderBytes(format)));
@@ -84,6 +93,7 @@ void readBlock(Format format, const uint8_t* b, int group, Block& to) {
       nibbles(b + scales + 4, to.integers);
       return fifths(b + scales, to.integers);
     }
+    case Format::q2_k: return readQ2K(b, group, to);
     case Format::q6_k: return readQ6K(b, group, to);
     case Format::q8_0:
       memcpy(to.scales, b, 2);
@@ -136,6 +146,11 @@ void writeBlock(Format format, const Block& from, uint8_t* panel, int64_t k, int
       at.scales[n] = from.scales[0];
       at.scales[P + n] = from.scales[1];
       break;
+    case Scales::super16min:
+      memcpy(at.header + 2 * n, from.header, 2);
+      memcpy(at.header + 2 * (P + n), from.header + 2, 2);
+      for (int i = 0; i < 4; i++) at.scales[i * P + n] = from.scales[i];
+      break;
     case Scales::zero: at.header[4 * P + n] = static_cast<uint8_t>((1 << form.offsetBits) - from.header[4]); [[fallthrough]];
     case Scales::group: memcpy(at.header + 4 * n, from.header, 4);
   }
@@ -183,6 +198,9 @@ void unpackBlock(Format format, const uint8_t* panel, int64_t k, int64_t n, floa
       case Scales::minimum: to[i] = q * halfAt(at.scales + 2 * n) + halfAt(at.scales + 2 * (P + n)); break;
       case Scales::super:
         to[i] = halfAt(at.header + 2 * n) * at.scales[n] * q - halfAt(at.header + 2 * (P + n)) * at.scales[P + n];
+        break;
+      case Scales::super16min:
+        to[i] = halfAt(at.header + 2 * n) * at.scales[i / 16 * P + n] * q - halfAt(at.header + 2 * (P + n)) * at.scales[(2 + i / 16) * P + n];
         break;
       case Scales::super16: to[i] = halfAt(at.header + 2 * n) * static_cast<int8_t>(at.scales[i / 16 * P + n]) * q; break;
       case Scales::zero: to[i] = (q + at.header[4 * P + n]) * floatAt(at.header + 4 * n); break;

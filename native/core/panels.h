@@ -6,7 +6,7 @@
 //   quantized  blocks of 32 along k, below. k-quants have a header before every 8 blocks (256 columns of k), formats of
 //              groups before every group, or once where the row is one.
 //
-//   header      super     half d[32], half dmin[32]
+//   header      super, super16min  half d[32], half dmin[32]
 //               super16   half d[32]
 //               group     float scale[32]
 //               zero      float scale[32], byte 16 - zero[32], 32 bytes of nothing
@@ -14,12 +14,13 @@
 //               minimum   half scale[32], half minimum[32]
 //               super     byte scale[32], byte minimum[32]
 //               super16   signed byte scale[2][32], for 16 columns of k each
+//               super16min  the same, then byte minimum[2][32]
 //   integers,   bytes     [8][32][4]: four along k, as a dot product of bytes takes them
 //   unsigned    nibbles   [4][32][4]: k of 0 to 3 in the low nibbles, of 4 to 7 in the high ones
 //               six       nibbles as above, then [2][32][4]: bit pair g of a byte belongs to the g-th four of 16
 //               codes     [4][32] words of 8 along k, the first in the lowest bits
 //
-// A weight is scale * (integer - offset), or scale * integer + minimum, for super scale * integer - minimum, for zero
+// A weight is scale * (integer - offset), or scale * integer + minimum, for super and super16min scale * integer - minimum, for zero
 // scale * (integer + byte - offset), for codes scale * table[code].
 #pragma once
 #include <stdint.h>
@@ -30,7 +31,7 @@
 namespace loquent {
 
 enum class Integers { bytes, nibbles, six, codes };
-enum class Scales { half, minimum, super, super16, group, zero };
+enum class Scales { half, minimum, super, super16, super16min, group, zero };
 
 /** How the panels of a quantized format are made up. */
 struct PanelForm {
@@ -53,6 +54,7 @@ constexpr PanelForm panelForm(Format f) {
     case Format::q4_1: return {Integers::nibbles, Scales::minimum, -1};
     case Format::q5_0: return {Integers::bytes, Scales::half, 4};
     case Format::q5_1: return {Integers::bytes, Scales::minimum, -1};
+    case Format::q2_k: return {Integers::nibbles, Scales::super16min, -1, superLength};
     case Format::q3_k: return {Integers::nibbles, Scales::super16, 2, superLength};
     case Format::q4_k: return {Integers::nibbles, Scales::super, -1, superLength};
     case Format::q5_k: return {Integers::bytes, Scales::super, -1, superLength};
@@ -75,11 +77,13 @@ constexpr int64_t integerBytes(Integers i) {
   return panelColumns * (i == Integers::bytes ? 32 : i == Integers::six ? 24 : 16);
 }
 constexpr int64_t scaleBytes(Scales s) {
-  return s == Scales::group || s == Scales::zero ? 0 : panelColumns * (s == Scales::minimum ? 4 : 2);
+  if (s == Scales::group || s == Scales::zero) return 0;
+  return panelColumns * (s == Scales::minimum || s == Scales::super16min ? 4 : 2);
 }
 constexpr int64_t headerBytes(Scales s) {
   switch (s) {
     case Scales::super:
+    case Scales::super16min:
     case Scales::group: return panelColumns * 4;
     case Scales::super16: return panelColumns * 2;
     case Scales::zero: return panelColumns * 6;
@@ -99,9 +103,6 @@ constexpr int64_t panelBytes(Format f, int64_t k) {
   const int64_t headers = form.span ? (k + form.span - 1) / form.span : k > 0;
   return headers * headerBytes(form.scales) + k / blockLength * blockBytes(form);
 }
-
-/** Whether there are panels of a format: all but q2_k. */
-constexpr bool hasPanels(Format f) { return f != Format::q2_k; }
 
 /** What x is rounded to before it is multiplied by a weight of this format; the twin of the cpu backend's storage.ts. */
 constexpr Format inputFormat(Format f) {

@@ -123,6 +123,7 @@ struct Encoded {
   LOQUENT_MEMBER int32_t minus128Sum(int r) const { return wordAt(row(r) + 40); }
   LOQUENT_MEMBER int32_t minusHalfSum(int r, int half) const { return wordAt(row(r) + 44 + 4 * half); }
   LOQUENT_MEMBER float scaledSum(int r) const { return floatAt(row(r) + 52); }
+  LOQUENT_MEMBER float scaledHalfSum(int r, int half) const { return scale(r) * static_cast<float>(-minusHalfSum(r, half)); }
 };
 
 /** A byte of each of some columns, in all four bytes of its lane. */
@@ -146,9 +147,10 @@ LOQUENT_INLINE V scaleOf(const uint8_t* header, const uint8_t* scales, int colum
   return loadHalf(header + 2 * column) * loadBytes(scales + half * panelColumns + column);
 }
 template <Scales S>
-LOQUENT_INLINE V minimumOf(const uint8_t* header, const uint8_t* scales, int column) {
+LOQUENT_INLINE V minimumOf(const uint8_t* header, const uint8_t* scales, int column, int half) {
   if constexpr (S == Scales::minimum) return loadHalf(scales + 2 * (panelColumns + column));
-  return splat(0.0f) - loadHalf(header + 2 * (panelColumns + column)) * loadBytes(scales + panelColumns + column);
+  const int line = S == Scales::super16min ? 2 + half : 1;
+  return splat(0.0f) - loadHalf(header + 2 * (panelColumns + column)) * loadBytes(scales + line * panelColumns + column);
 }
 
 /** Minus the offset of the integers times the sum of the block's, or the half's, multiples. */
@@ -167,8 +169,9 @@ LOQUENT_INLINE VI startOf(const Encoded<R>& x, int r, int half) {
 template <Format T, int R, int C>
 LOQUENT_INLINE void addBlock(const uint8_t* header, const uint8_t* block, int first, const Encoded<R>& x, V (&sum)[R][C]) {
   constexpr PanelForm form = panelForm(T);
-  constexpr int halves = form.scales == Scales::super16 ? 2 : 1;
-  constexpr bool minimum = form.scales == Scales::minimum || form.scales == Scales::super, wide = form.offsetBits == 7;
+  constexpr int halves = form.scales == Scales::super16 || form.scales == Scales::super16min ? 2 : 1;
+  constexpr bool minimum = form.scales == Scales::minimum || form.scales == Scales::super || form.scales == Scales::super16min;
+  constexpr bool wide = form.offsetBits == 7;
   constexpr bool zero = form.scales == Scales::zero;
   VI raise[C];
   for (int c = 0; c < C && zero; c++) raise[c] = spreadBytes(header + 4 * panelColumns + first + c * lanes);
@@ -199,13 +202,13 @@ LOQUENT_INLINE void addBlock(const uint8_t* header, const uint8_t* block, int fi
     V scale[C], offset[C];
     for (int c = 0; c < C; c++) {
       if constexpr (!wholeRow(form)) scale[c] = scaleOf<form.scales>(header, block, first + c * lanes, halves == 2 ? half : 0);
-      if constexpr (minimum) offset[c] = minimumOf<form.scales>(header, block, first + c * lanes);
+      if constexpr (minimum) offset[c] = minimumOf<form.scales>(header, block, first + c * lanes, half);
     }
     for (int r = 0; r < R; r++) {
       const V scaleX = splat(x.scale(r));
       for (int c = 0; c < C; c++) {
         sum[r][c] = fma(__builtin_convertvector(dot[r][c], V), wholeRow(form) ? scaleX : scale[c] * scaleX, sum[r][c]);
-        if constexpr (minimum) sum[r][c] = fma(offset[c], splat(x.scaledSum(r)), sum[r][c]);
+        if constexpr (minimum) sum[r][c] = fma(offset[c], splat(halves == 2 ? x.scaledHalfSum(r, half) : x.scaledSum(r)), sum[r][c]);
       }
     }
   }

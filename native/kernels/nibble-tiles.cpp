@@ -6,6 +6,7 @@ namespace loquent::LOQUENT_ISA {
 const Tiles& nibbleTiles(Format f) {
   switch (f) {
     case Format::q4_1: return integerTilesOf<Format::q4_1>;
+    case Format::q2_k: return integerTilesOf<Format::q2_k>;
     case Format::q3_k: return integerTilesOf<Format::q3_k>;
     case Format::q4_k: return integerTilesOf<Format::q4_k>;
     case Format::q6_k: return integerTilesOf<Format::q6_k>;

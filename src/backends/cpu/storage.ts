@@ -21,17 +21,18 @@ interface PanelShape {
   readonly input?: Encoding
 }
 
-/** Formats that `linear` multiplies from; any other becomes float32 when it is uploaded. Twin of native/core/panels.h. */
-const panels: Readonly<Partial<Record<FormatName, PanelShape>>> = {
+/** Formats that `linear` multiplies from. Twin of native/core/panels.h. */
+const panels: Readonly<Record<FormatName, PanelShape>> = {
   f32: { elements: 1, bytes: 4 },
   f16: { elements: 1, bytes: 2 },
   bf16: { elements: 2, bytes: 4, input: 'bf16' },
   q8_0: { elements: 32, bytes: 34, input: 'q8_0' },
   q4_0: { elements: 32, bytes: 18, input: 'q8_0' },
   q4_1: { elements: 32, bytes: 20, input: 'q8_0' },
-  // Five bits are kept as bytes, three as nibbles, and packed scales of four bits and more as bytes.
+  // Five bits are kept as bytes, two and three as nibbles, and packed scales of four bits and more as bytes.
   q5_0: { elements: 32, bytes: 34, input: 'q8_0' },
   q5_1: { elements: 32, bytes: 36, input: 'q8_0' },
+  q2_k: { elements: 256, bytes: 164, input: 'q8_0' },
   q3_k: { elements: 256, bytes: 146, input: 'q8_0' },
   q4_k: { elements: 256, bytes: 148, input: 'q8_0' },
   q5_k: { elements: 256, bytes: 276, input: 'q8_0' },
@@ -73,7 +74,7 @@ export function cacheBlockBytes({ kvHeads, headDim }: CacheLayer, format: KvForm
 
 /** A matrix packed in panels: for each 32 rows of the weight, its columns one after another. */
 function inPanels(format: FormatName, rows: number, columns: number): WeightStorage {
-  const { elements, bytes, row = 0, input } = panels[format]!
+  const { elements, bytes, row = 0, input } = panels[format]
   const panelBytes = panelColumns * (row + Math.ceil(columns / elements) * bytes)
   const size = wholeLines(Math.ceil(rows / panelColumns) * panelBytes)
   return { format, layout: 'panels', bytes: size, ...(input && { input }) }
@@ -87,7 +88,7 @@ function storage(weight: Weight, use: WeightUse, stored: readonly FormatName[], 
   const { rows, columns } = weight
   const format = wanted ?? common(stored) ?? 'f32'
   if (use === 'linear') {
-    return inPanels(panels[format] && fits(format, columns) ? format : 'f32', rows, columns)
+    return inPanels(fits(format, columns) ? format : 'f32', rows, columns)
   }
   const kept = use === 'embedding' && fits(format, columns) ? format : 'f32'
   return { format: kept, layout: 'rows', bytes: wholeLines(rows * rowBytes(kept, columns)) }
