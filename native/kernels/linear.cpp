@@ -86,15 +86,17 @@ int32_t tasksOf(const Step& s, const Operand& out) {
   return g.across * g.down;
 }
 
-/** All of k for one panel and some rows. */
+/** All of k for one panel and some rows. `x.next` is what is read after it. */
 void multiplyPanel(const Tiles& tiles, Format format, const uint8_t* panel, Input x, int32_t rows, float* sums) {
   memset(sums, 0, static_cast<size_t>(rows) * panelColumns * 4);
   const uint8_t* first = x.rows;
   const int32_t count = ceilDiv(rows, tiles.most);
   // With one tile of rows the panel is read once: no need to cut it.
   const int32_t slice = count == 1 ? x.width : sliceLength;
+  const uint8_t* next = x.next;
   for (x.k = 0; x.k < x.width; x.k += slice) {
     const int32_t length = least(slice, x.width - x.k);
+    x.next = x.k + length < x.width ? panel + panelBytes(format, x.k + length) : next;
     int32_t r = 0;
     for (int32_t i = 0; i < count; i++) {
       // Tiles of nearly the same height: a low one makes poor use of what it loads.
@@ -111,11 +113,14 @@ struct Panels {
   const Step& s;
   const Product& p;
   const Cut& cut;
-  void multiply(int32_t panel, float* sums) const {
+  const uint8_t* at(int32_t panel) const { return bytesOf(s, p.weight) + panel * panelBytes(formatOf(p.weight), p.x.width); }
+  /** `next`: the panel that comes after, which may be one past the last. */
+  void multiply(int32_t panel, int32_t next, float* sums) const {
     const Format format = formatOf(p.weight);
-    const uint8_t* w = bytesOf(s, p.weight) + panel * panelBytes(format, p.x.width);
-    const Input x = {reinterpret_cast<const uint8_t*>(rowOf(s, p.x, cut.begin)), static_cast<int64_t>(p.x.stride) * 4, p.x.width, 0};
-    multiplyPanel(tilesOf(format), format, w, x, cut.rows, sums);
+    const uint8_t* rows = reinterpret_cast<const uint8_t*>(rowOf(s, p.x, cut.begin));
+    const bool known = next * panelColumns < p.weight.rows;
+    const Input x = {rows, static_cast<int64_t>(p.x.stride) * 4, p.x.width, 0, known ? at(next) : nullptr};
+    multiplyPanel(tilesOf(format), format, at(panel), x, cut.rows, sums);
   }
 };
 
@@ -130,7 +135,9 @@ void run(const Step& s, const void* record, int32_t task, uint8_t* scratch) {
   const Cut cut = cutOf(s, o.out, task);
   const Product product = {o.x, o.weight, o.out};
   float* sums = reinterpret_cast<float*>(scratch);
-  for (int32_t panel = cut.from; panel < cut.to; panel++, sums += cut.rows * panelColumns) Panels{s, product, cut}.multiply(panel, sums);
+  for (int32_t panel = cut.from; panel < cut.to; panel++, sums += cut.rows * panelColumns) {
+    Panels{s, product, cut}.multiply(panel, panel + 1, sums);
+  }
 }
 
 void commit(const Step& s, const void* record, int32_t task, const uint8_t* scratch) {
@@ -163,9 +170,10 @@ void runGated(const Step& s, const void* record, int32_t task, uint8_t* scratch)
   float* sums = reinterpret_cast<float*>(scratch);
   for (int32_t panel = cut.from; panel < cut.to; panel++, sums += 3 * size) {
     const int32_t other = (o.out.width + panel * panelColumns) / panelColumns;
-    panels.multiply(panel, sums);
-    panels.multiply(other, sums + size);
-    if (halves.shift != 0 && other < halves.last) panels.multiply(other + 1, sums + 2 * size);
+    const bool split = halves.shift != 0 && other < halves.last;
+    panels.multiply(panel, other, sums);
+    panels.multiply(other, split ? other + 1 : panel + 1, sums + size);
+    if (split) panels.multiply(other + 1, panel + 1, sums + 2 * size);
   }
 }
 
