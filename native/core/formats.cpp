@@ -216,18 +216,18 @@ const float* codeTable(Format format) {
                                      0.44070982933044434f, 0.5626170039176941f, 0.7229568362236023f, 1.0f};
   static constexpr float eighth[] = {0.0f, 0.0625f / 12, 8.0f / 12, 1.0f, 4.0f / 12, 0.5f, 2.0f / 12, 0.25f,
                                      -0.0f, -0.0625f / 12, -8.0f / 12, -1.0f, -4.0f / 12, -0.5f, -2.0f / 12, -0.25f};
-  return format == Format::nf4 ? normal : eighth;
+  return format == Format::nf4 ? normal : format == Format::fp4 ? eighth : nullptr;
 }
 
 int nibbleAt(Format format, const uint8_t* pairs, int64_t i) {
-  const bool highFirst = format == Format::nf4 || format == Format::fp4;
+  const bool highFirst = format >= Format::nf4;
   return pairs[i / 2] >> (i % 2 == highFirst ? 0 : 4) & 15;
 }
 
 namespace {
 
-/** `count` elements at `integers` that share a header. */
-void group(Format format, const uint8_t* header, const uint8_t* integers, int64_t count, float* y) {
+/** `count` elements at `integers` of `row` that share a header. */
+void group(Format format, const uint8_t* row, const uint8_t* header, const uint8_t* integers, int64_t count, float* y) {
   float scale;
   memcpy(&scale, header, 4);
   if (format <= Format::i8_32) {
@@ -235,7 +235,9 @@ void group(Format format, const uint8_t* header, const uint8_t* integers, int64_
   } else if (format <= Format::u4_32) {
     for (int64_t i = 0; i < count; i++) y[i] = static_cast<float>(nibbleAt(format, integers, i) - header[4]) * scale;
   } else {
-    const float* table = codeTable(format);
+    float table[tableLength];
+    const float* known = codeTable(format);
+    memcpy(table, known ? reinterpret_cast<const uint8_t*>(known) : row, sizeof table);
     for (int64_t i = 0; i < count; i++) y[i] = table[nibbleAt(format, integers, i)] * scale;
   }
 }
@@ -256,10 +258,10 @@ void decodePiece(Format format, const uint8_t* row, int64_t k, int64_t count, fl
   const FormatShape& shape = formatShapes[static_cast<int>(format)];
   const uint8_t* from = row + formatOffset(format, k);
   if (shape.elementsPerBlock == 1) return plain(format, from, to, count);
-  if (shape.bytesPerRow) return group(format, row, from, count, to);
+  if (rowIsGroup(format)) return group(format, row, row, from, count, to);
   for (int64_t i = 0; i < count; i += shape.elementsPerBlock, from += shape.bytesPerBlock) {
     if (grouped(format)) {
-      group(format, from, from + groupHeaderBytes(format), shape.elementsPerBlock, to + i);
+      group(format, row, from, from + groupHeaderBytes(format), shape.elementsPerBlock, to + i);
     } else {
       blockDecoder(format)(from, to + i);
     }

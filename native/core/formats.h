@@ -21,8 +21,11 @@ uint16_t floatToBrain(float value);
 
 /** Formats of groups with a float32 scale, which are ours; see src/tensor/format.ts. */
 constexpr bool grouped(Format format) { return static_cast<int32_t>(format) >= static_cast<int32_t>(Format::i8_row); }
-/** What the codes of nf4 or fp4 stand for. */
+/** What the codes of nf4 or fp4 stand for; null where a row brings its table. */
 const float* codeTable(Format format);
+constexpr int32_t tableLength = 16;
+/** Whether a row is one group, with its scale before the first block. */
+constexpr bool rowIsGroup(Format format) { return format == Format::i8_row || format == Format::u4_row; }
 /** Element `i` of the pairs of nibbles at `pairs`. */
 int nibbleAt(Format format, const uint8_t* pairs, int64_t i);
 /** Bytes of scale and zero before the integers of a group. */

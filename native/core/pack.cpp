@@ -85,6 +85,19 @@ int64_t packedBytes(Format format, Layout layout, int64_t rows, int64_t columns)
   return (rows + panelColumns - 1) / panelColumns * panelBytes(format, columns);
 }
 
+namespace {
+
+/** A panel has one table. */
+void checkTables(const Packing& p) {
+  const size_t bytes = static_cast<size_t>(panelForm(p.format).table);
+  for (int64_t r = 0; r < p.rows; r++) {
+    const uint8_t* first = rowOf(p, r / panelColumns * panelColumns).data;
+    if (memcmp(first, rowOf(p, r).data, bytes) != 0) refuse("rows of a panel have different tables");
+  }
+}
+
+}  // namespace
+
 void checkPacking(const Packing& p, int64_t bytesAvailable, const std::vector<int64_t>& partBytes) {
   if (p.rows <= 0 || p.columns <= 0 || p.rows > INT32_MAX || p.columns > INT32_MAX) refuse("the weight is empty");
   if (!wholeBlocks(p.format, p.columns)) refuse("a row is not whole blocks of the target format");
@@ -99,6 +112,7 @@ void checkPacking(const Packing& p, int64_t bytesAvailable, const std::vector<in
     rows += part.rows;
   }
   if (rows != p.rows) refuse("the parts are " + std::to_string(rows) + " rows of " + std::to_string(p.rows));
+  if (p.layout == Layout::panels && quantized(p.format) && panelForm(p.format).table) checkTables(p);
 }
 
 namespace {

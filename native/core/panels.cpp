@@ -119,7 +119,7 @@ struct Parts {
 Parts partsAt(Format format, uint8_t* panel, int64_t k) {
   const PanelForm form = panelForm(format);
   const int64_t header = headerBytes(form.scales), first = form.span ? k / form.span * form.span : header ? 0 : k;
-  uint8_t* begin = panel + panelBytes(format, first);
+  uint8_t* begin = panel + (first > 0 ? panelBytes(format, first) : form.table);
   uint8_t* scales = begin + header + (k - first) / blockLength * blockBytes(form);
   return {begin, scales, scales + scaleBytes(form.scales)};
 }
@@ -186,6 +186,11 @@ float floatAt(const uint8_t* p) {
   return f;
 }
 
+float codeOf(Format format, const uint8_t* panel, int code) {
+  const float* known = codeTable(format);
+  return known ? known[code] : floatAt(panel + 4 * code);
+}
+
 void unpackBlock(Format format, const uint8_t* panel, int64_t k, int64_t n, float* to) {
   constexpr int64_t P = panelColumns;
   const PanelForm form = panelForm(format);
@@ -205,7 +210,7 @@ void unpackBlock(Format format, const uint8_t* panel, int64_t k, int64_t n, floa
       case Scales::super16: to[i] = halfAt(at.header + 2 * n) * static_cast<int8_t>(at.scales[i / 16 * P + n]) * q; break;
       case Scales::zero: to[i] = (q + at.header[4 * P + n]) * floatAt(at.header + 4 * n); break;
       case Scales::group:
-        to[i] = floatAt(at.header + 4 * n) * (form.integers == Integers::codes ? codeTable(format)[static_cast<int>(q)] : q);
+        to[i] = floatAt(at.header + 4 * n) * (form.integers == Integers::codes ? codeOf(format, panel, static_cast<int>(q)) : q);
     }
   }
 }
@@ -225,12 +230,13 @@ void packColumn(Format format, const uint8_t* row, const uint8_t* stored, int64_
     return;
   }
   const FormatShape& shape = formatShapes[static_cast<int>(format)];
+  memcpy(panel, row, static_cast<size_t>(panelForm(format).table));
   Block block;
   for (int64_t i = 0; i < count; i += blockLength) {
     const uint8_t* b = stored + i / shape.elementsPerBlock * shape.bytesPerBlock;
     const int group = static_cast<int>(i % shape.elementsPerBlock / blockLength);
     if (grouped(format)) {
-      readGroup(format, shape.bytesPerRow ? row : b, shape.bytesPerRow ? b : b + groupHeaderBytes(format), group, block);
+      readGroup(format, rowIsGroup(format) ? row : b, rowIsGroup(format) ? b : b + groupHeaderBytes(format), group, block);
     } else {
       readBlock(format, b, group, block);
     }

@@ -3,6 +3,7 @@
 //
 //   f32, f16   [K][32]
 //   bf16       [K / 2, rounded up][32][2]: pairs along k, as a dot product of bfloat16 takes them
+//   lut4       float table[16], of all columns; then as the other quantized ones
 //   quantized  blocks of 32 along k, below. k-quants have a header before every 8 blocks (256 columns of k), formats of
 //              groups before every group, or once where the row is one.
 //
@@ -41,6 +42,8 @@ struct PanelForm {
   int offsetBits;
   /** Columns of k that a header serves; 0: there is none, or it serves the whole row (see `wholeRow`). */
   int32_t span = 0;
+  /** Bytes before everything else. */
+  int32_t table = 0;
 };
 
 /** Columns of k in a block and in a superblock. */
@@ -69,6 +72,7 @@ constexpr PanelForm panelForm(Format f) {
     case Format::u4_32: return {Integers::nibbles, Scales::zero, 4, 32};
     case Format::nf4:
     case Format::fp4: return {Integers::codes, Scales::group, -1, 64};
+    case Format::lut4: return {Integers::codes, Scales::group, -1, 64, 64};
     default: return {Integers::bytes, Scales::half, 7};
   }
 }
@@ -101,7 +105,7 @@ constexpr int64_t panelBytes(Format f, int64_t k) {
   if (f == Format::bf16) return (k + 1) / 2 * panelColumns * 4;
   const PanelForm form = panelForm(f);
   const int64_t headers = form.span ? (k + form.span - 1) / form.span : k > 0;
-  return headers * headerBytes(form.scales) + k / blockLength * blockBytes(form);
+  return (k > 0 ? form.table : 0) + headers * headerBytes(form.scales) + k / blockLength * blockBytes(form);
 }
 
 /** What x is rounded to before it is multiplied by a weight of this format; the twin of the cpu backend's storage.ts. */

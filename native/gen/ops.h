@@ -3,16 +3,16 @@
 #include <stdint.h>
 
 namespace loquent {
-constexpr int32_t tableHash = 1161549287;
+constexpr int32_t tableHash = 1405927399;
 constexpr int32_t programMagic = 827412300;
 constexpr int32_t lineBytes = 64;
 enum class Domain : int32_t { fixed = 0, tokens = 1, samples = 2 };
 enum class Space : int32_t { none = 0, weights = 1, activations = 2, frame = 3 };
 enum class Layout : int32_t { rows = 0, panels = 1 };
-enum class Format : int32_t { f32 = 0, f16 = 1, bf16 = 2, q8_0 = 3, q4_0 = 4, q4_1 = 5, q5_0 = 6, q5_1 = 7, q2_k = 8, q3_k = 9, q4_k = 10, q5_k = 11, q6_k = 12, i8_row = 13, i8_128 = 14, i8_64 = 15, i8_32 = 16, u4_row = 17, u4_128 = 18, u4_64 = 19, u4_32 = 20, nf4 = 21, fp4 = 22 };
+enum class Format : int32_t { f32 = 0, f16 = 1, bf16 = 2, q8_0 = 3, q4_0 = 4, q4_1 = 5, q5_0 = 6, q5_1 = 7, q2_k = 8, q3_k = 9, q4_k = 10, q5_k = 11, q6_k = 12, i8_row = 13, i8_128 = 14, i8_64 = 15, i8_32 = 16, u4_row = 17, u4_128 = 18, u4_64 = 19, u4_32 = 20, nf4 = 21, fp4 = 22, lut4 = 23 };
 enum class KvFormat : int32_t { f32 = 0, bf16 = 1, int8 = 2 };
 struct FormatShape { int32_t elementsPerBlock, bytesPerBlock, bytesPerRow; };
-constexpr int32_t formatCount = 23;
+constexpr int32_t formatCount = 24;
 /** Indexed by format id. */
 constexpr FormatShape formatShapes[] = {
     {1, 4, 0},  // f32
@@ -38,6 +38,7 @@ constexpr FormatShape formatShapes[] = {
     {32, 21, 0},  // u4_32
     {64, 36, 0},  // nf4
     {64, 36, 0},  // fp4
+    {64, 36, 64},  // lut4
 };
 struct Limits { int32_t tokens, sequences, samples, context, blocks, blockSize, vocabulary, topTokens, masks; };
 struct ProgramHeader { int32_t magic, hash, words, instructions, caches, weightLines, activationLines, cacheLines, frameLines; Limits limits; };

@@ -93,10 +93,12 @@ LOQUENT_INLINE void addRuns(const uint8_t* p, const uint8_t* scales, const Table
 template <Format T, int R>
 void codeTile(const uint8_t* w, const Input& in, int32_t length, float* sums, bool fetch) {
   constexpr int C = codeVectors(R), S = sideBySide(R);
-  const Table table(codeTable(T));
-  const Prefetch ahead(w, panelBytes(T, length), in, fetch);
+  constexpr int32_t own = panelForm(T).table;
+  const uint8_t* panel = w - panelBytes(T, in.k);
+  const Table table(own ? reinterpret_cast<const float*>(panel) : codeTable(T));
+  const Prefetch ahead(w, panelBytes(T, in.k + length) - panelBytes(T, in.k), in, fetch);
   for (int first = 0; first < panelColumns; first += C * lanes) {
-    const uint8_t* p = w;
+    const uint8_t* p = in.k == 0 ? w + own : w;
     const uint8_t* x = in.rows + static_cast<int64_t>(in.k) * 4;
     for (int32_t k = 0; k < length; k += codeGroup) {
       const uint8_t* scales = p;
@@ -119,6 +121,12 @@ constexpr Tiles tilesOf = makeTiles<T>(std::make_integer_sequence<int, tileRows>
 
 }  // namespace
 
-const Tiles& codeTiles(Format f) { return f == Format::nf4 ? tilesOf<Format::nf4> : tilesOf<Format::fp4>; }
+const Tiles& codeTiles(Format f) {
+  switch (f) {
+    case Format::nf4: return tilesOf<Format::nf4>;
+    case Format::fp4: return tilesOf<Format::fp4>;
+    default: return tilesOf<Format::lut4>;
+  }
+}
 
 }  // namespace loquent::LOQUENT_ISA

@@ -11,7 +11,8 @@ const Tiles& nibbleTiles(Format f) {
     case Format::q4_k: return integerTilesOf<Format::q4_k>;
     case Format::q6_k: return integerTilesOf<Format::q6_k>;
     case Format::nf4:
-    case Format::fp4: return codeTiles(f);
+    case Format::fp4:
+    case Format::lut4: return codeTiles(f);
     case Format::q4_0: return integerTilesOf<Format::q4_0>;
     default: return groupTiles(f);
   }

@@ -28,6 +28,7 @@ const readers: Readonly<Record<FormatName, (bytes: Uint8Array, out: Float32Array
   u4_32: readU4(32),
   nf4: readCodes(normalFloats),
   fp4: readCodes(shortFloats),
+  lut4: readCodes(undefined),
 }
 
 /** Rows in so many bytes, by what each has before its first block; 1 where rows do not matter. */

@@ -6,6 +6,7 @@
  *   i8_row, i8_32 ...  scale, then signed bytes: scale * integer. `row`: one scale a row, before its first block
  *   u4_row, u4_32 ...  scale, zero (a byte, 0 to 16), then pairs: scale * (integer - zero). The first of a pair is the low nibble
  *   nf4, fp4           scale, then pairs: scale * table[code]. The first of a pair is the high nibble, as bitsandbytes has it
+ *   lut4               the same, with a table of 16 float32 before the first block of every row
  */
 interface FormatShape {
   /** Number that names the format in an encoded program and in the generated C++ header. */
@@ -47,6 +48,7 @@ export const formats = {
   u4_32: shape(20, 32, 21),
   nf4: shape(21, 64, 36),
   fp4: shape(22, 64, 36),
+  lut4: shape(23, 64, 36, 64),
 } as const satisfies Record<string, FormatShape>
 
 export type FormatName = keyof typeof formats

@@ -48,10 +48,11 @@ const fpMagnitudes = [0, 0.0625, 8, 12, 4, 6, 2, 3].map((x) => x / 12)
 /** Sign, two bits of exponent, one of mantissa, as bitsandbytes has them; the eighth is minus zero. */
 export const shortFloats = Float32Array.of(...fpMagnitudes, ...fpMagnitudes.map((x) => -x))
 
-/** Reads groups of 64 codes into a table. */
-export function readCodes(table: Float32Array) {
+/** Reads groups of 64 codes into a table, which a row begins with where there is no other. */
+export function readCodes(known: Float32Array | undefined) {
   return (bytes: Uint8Array, out: Float32Array): void => {
-    for (let at = 0, to = 0; to < out.length; at += 4 + tableGroup / 2, to += tableGroup) {
+    const table = known ?? Float32Array.from({ length: 16 }, (_, i) => floatAt(bytes, 4 * i))
+    for (let at = known ? 0 : 4 * table.length, to = 0; to < out.length; at += 4 + tableGroup / 2, to += tableGroup) {
       const scale = floatAt(bytes, at)
       for (let i = 0; i < tableGroup; i++) {
         const code = (bytes[at + 4 + (i >> 1)]! >> (4 - 4 * (i & 1))) & 15

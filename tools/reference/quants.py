@@ -60,7 +60,7 @@ NF4 = [-1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.
 FP4 = [sign * x / 12 for sign in (1.0, -1.0) for x in (0.0, 0.0625, 8.0, 12.0, 4.0, 6.0, 2.0, 3.0)]
 
 
-def grouped(kind, group):
+def grouped(kind, group, table=None):
     """Groups of our own formats, one or two a row, with their values; the first scale is negative, the second tiny."""
     stored, values = [], []
     for scale in (-0.27, 3e-41, 0.0131, 0.0):
@@ -78,7 +78,8 @@ def grouped(kind, group):
             values.append((q - zero).astype(np.float32) * scale)
         else:
             stored.append(head + (q[1::2] | q[0::2] << 4).astype(np.uint8).tobytes())
-            values.append(np.array(NF4 if kind == "nf4" else FP4, dtype=np.float32)[q] * scale)
+            codes = {"nf4": NF4, "fp4": FP4}.get(kind, table)
+            values.append(np.array(codes, dtype=np.float32)[q] * scale)
     return np.frombuffer(b"".join(stored), dtype=np.uint8), np.concatenate(values)
 
 
@@ -92,6 +93,9 @@ def main():
         goldens[kind.name.lower()] = superblocks(kind)
     ours = {f"{kind}_{name}": grouped(kind, group) for kind in ("i8", "u4") for name, group in (("row", 96), ("128", 128), ("64", 64), ("32", 32))}
     ours |= {kind: grouped(kind, 64) for kind in ("nf4", "fp4")}
+    table = random.standard_normal(16).astype("<f4")
+    row, values = grouped("lut4", 64, table)
+    ours["lut4"] = np.concatenate([table.view(np.uint8), row]), values
     encode = lambda array: base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
     with np.errstate(all="ignore"), open(os.path.join(sys.argv[1], "blocks.json"), "w") as file:
         json.dump(

@@ -35,14 +35,26 @@ function putGroup(bytes: Uint8Array, at: number, length: number, r: Random): voi
   if (length > 4) bytes[at + 4] = r.int(0, 16)
 }
 
+/** Any sixteen numbers; one table for all rows, as those that share a panel must have. */
+const table = Float32Array.from({ length: 16 }, (_, i) => Math.cos(i * i))
+
+function putTables(bytes: Uint8Array, stride: number): void {
+  for (let at = 0; at < bytes.length; at += stride) bytes.set(new Uint8Array(table.buffer), at)
+}
+
 function quantizedBytes(format: FormatName, rows: number, columns: number, r: Random): Uint8Array {
   const stride = rowBytes(format, columns)
   const bytes = Uint8Array.from({ length: rows * stride }, () => r.int(0, 255))
   const { bytesPerBlock, bytesPerRow } = formats[format]
   const halves = scalesAt[format]
-  for (let at = 0; at < bytes.length; at += bytesPerRow > 0 ? stride : bytesPerBlock) {
-    if (halves) for (const half of halves) putHalf(bytes, at + half, halfBits(r, -9, -6))
-    else putGroup(bytes, at, groupHeader(format), r)
+  const tabled = format === 'lut4'
+  if (tabled) putTables(bytes, stride)
+  for (let row = 0; row < bytes.length; row += stride) {
+    const once = bytesPerRow > 0 && !tabled
+    for (let at = row + (tabled ? bytesPerRow : 0); at < row + stride; at += once ? stride : bytesPerBlock) {
+      if (halves) for (const half of halves) putHalf(bytes, at + half, halfBits(r, -9, -6))
+      else putGroup(bytes, at, groupHeader(format), r)
+    }
   }
   return bytes
 }

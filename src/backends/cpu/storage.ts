@@ -48,6 +48,7 @@ const panels: Readonly<Record<FormatName, PanelShape>> = {
   u4_32: { elements: 32, bytes: 22, input: 'q8_0' },
   nf4: { elements: 64, bytes: 36 },
   fp4: { elements: 64, bytes: 36 },
+  lut4: { elements: 64, bytes: 36, row: 2 },
 }
 
 const wholeLines = (bytes: number) => Math.ceil(bytes / lineBytes) * lineBytes
