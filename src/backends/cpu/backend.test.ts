@@ -186,6 +186,29 @@ test('an upload that does not fit its place or its parts is refused', async () =
   })
 })
 
+test('rows that share a panel have one table', async () => {
+  await withBackend({ threads: 1 }, async (backend) => {
+    const weight = { kind: 'weight', rows: 33, columns: 64, tensors: ['t'] } as const
+    const placed = { weight, offset: 0, ...backend.traits.storage(weight, 'linear', ['lut4']) }
+    const arena = backend.reserve('weights', placed.bytes)
+    const upload = (changed: number) => {
+      const bytes = new Uint8Array(33 * 100)
+      bytes[changed * 100] = 1
+      const stored = {
+        name: 't',
+        format: 'lut4',
+        shape: [33, 64],
+        file: 'memory',
+        offset: 0,
+        bytes: () => bytes,
+      } as const
+      return backend.upload(placed, arena, [stored])
+    }
+    await upload(32)
+    await assert.rejects(upload(31), { code: 'backend.failed', message: /different tables/ })
+  })
+})
+
 test('threads are kept on the processors named, which must be there', async () => {
   assert.throws(() => openCpuBackend({ affinity: [1023] }), { code: 'option.invalid', message: /processor 1023/ })
   if (process.platform !== 'linux') return
