@@ -1,11 +1,12 @@
-// Runs every test of dist/ (or those whose path contains an argument) and closes with `N passed, N failed`.
+// Runs every test of dist/ and of the scripts in bench/ (or those whose path contains an argument) and closes with `N passed, N failed`.
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { filesUnder } from './files.mjs'
 
-const dist = fileURLToPath(new URL('../dist', import.meta.url))
+const [dist, bench] = ['../dist', '../bench'].map((folder) => fileURLToPath(new URL(folder, import.meta.url)))
 const wanted = process.argv.slice(2)
-const files = filesUnder(dist, '.test.js').filter((f) => wanted.length === 0 || wanted.some((w) => f.includes(w)))
+const all = [...filesUnder(dist, '.test.js'), ...filesUnder(bench, '.test.mjs')]
+const files = all.filter((f) => wanted.length === 0 || wanted.some((w) => f.includes(w)))
 if (files.length === 0) {
   console.error('no test files')
   process.exit(1)

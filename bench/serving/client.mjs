@@ -1,9 +1,11 @@
-import http from 'node:http'
+import { connect } from 'node:net'
+import { EventScan, llamaMore, tgiMore } from './event-scan.mjs'
 
-/** How each server is asked for a stream, and what an event of it says. */
+/** How each server is asked for a stream, and what the last event of it says. */
 const dialects = {
   tgi: {
     path: '/generate_stream',
+    more: tgiMore,
     body: ({ prompt, maxTokens, sampling }) => ({
       inputs: prompt,
       parameters: { max_new_tokens: maxTokens, details: true, ...sampling },
@@ -17,6 +19,7 @@ const dialects = {
   },
   llama: {
     path: '/completion',
+    more: llamaMore,
     body: ({ prompt, maxTokens, sampling }) => ({
       prompt,
       n_predict: maxTokens,
@@ -33,69 +36,100 @@ const dialects = {
   },
 }
 
-const agent = new http.Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY })
-
 /** Longest time a request may take in all. */
 const deadlineMs = 300_000
+
+/** What all sockets read into: each read is looked through before the next. */
+const shared = Buffer.alloc(65_536)
 
 /**
  * One request to `server`, read as it comes. Resolves with when it was sent, when each token came, and how it ended:
  * `completed`, `refused` (429), `left` (after `leaveAfterMs`), `cut` (by `signal`), or `failed` with a reason. `onToken` hears
- * of each token.
+ * of each read that brought tokens. The client shares the machine with the server, so it looks at bytes, and parses
+ * only the last event.
  */
-export function stream(server, { leaveAfterMs, signal, ...request }) {
+export function stream(server, { leaveAfterMs, signal, onToken, ...request }) {
   const dialect = dialects[server.dialect]
   const result = { start: performance.now(), tokens: [], outcome: 'failed', reason: 'closed before its end' }
   return new Promise((resolve) => {
-    const body = JSON.stringify(dialect.body(request))
-    const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }
-    const sent = http.request(server.origin + dialect.path, { method: 'POST', headers, agent })
+    const reading = new Reading(dialect, result, onToken)
+    const { hostname, port } = new URL(server.origin)
+    const onread = { buffer: shared, callback: (bytes, buffer) => reading.take(buffer.subarray(0, bytes)) }
+    const socket = connect({ host: hostname, port: Number(port), noDelay: true, onread })
     const leave = (outcome, reason) => () => {
       Object.assign(result, { outcome, reason })
-      sent.destroy()
+      socket.destroy()
     }
+    const cut = leave('cut')
     const timers = [setTimeout(leave('failed', 'too late'), deadlineMs)]
     if (leaveAfterMs !== undefined) timers.push(setTimeout(leave('left'), leaveAfterMs))
-    signal?.addEventListener('abort', leave('cut'), { once: true })
-    sent.on('error', (error) => {
+    signal?.addEventListener('abort', cut, { once: true })
+    socket.on('error', (error) => {
       if (result.outcome === 'failed' && result.reason !== 'too late') result.reason = error.message
     })
-    sent.on('close', () => {
+    socket.on('close', () => {
       for (const timer of timers) clearTimeout(timer)
+      signal?.removeEventListener('abort', cut)
       resolve({ ...result, end: performance.now() })
     })
-    sent.on('response', (response) => receive(response, dialect, result, request.onToken))
-    sent.end(body)
+    socket.write(requestText(server, dialect, JSON.stringify(dialect.body(request))))
   })
 }
 
-function receive(response, dialect, result, onToken) {
-  result.retryAfter = response.headers['retry-after']
-  if (response.statusCode !== 200) {
-    const outcome = response.statusCode === 429 ? 'refused' : 'failed'
-    Object.assign(result, { outcome, reason: `status ${response.statusCode}` })
-    response.resume()
-    return
+const requestText = ({ origin }, { path }, body) =>
+  `POST ${path} HTTP/1.1\r\nhost: ${origin.slice('http://'.length)}\r\nconnection: close\r\n` +
+  `content-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`
+
+/** A response as it comes in: its head, then its events. */
+class Reading {
+  #dialect
+  #result
+  #onToken
+  #head = Buffer.alloc(0)
+  #scan
+
+  constructor(dialect, result, onToken) {
+    this.#dialect = dialect
+    this.#result = result
+    this.#onToken = onToken
   }
-  let rest = ''
-  response.setEncoding('utf8')
-  response.on('data', (text) => {
+
+  take(bytes) {
+    const body = this.#head ? this.#afterHead(bytes) : bytes
+    if (!body || !this.#scan) return
     const now = performance.now()
-    const lines = (rest + text).split('\n')
-    rest = lines.pop()
-    const before = result.tokens.length
-    for (const line of lines) if (line.startsWith('data: {')) take(dialect.read(JSON.parse(line.slice(6))), now, result)
-    if (result.tokens.length > before) onToken?.(result)
-  })
-}
-
-/** An event that came `now`. */
-function take({ error, isToken, text, inputTokens }, now, result) {
-  if (error !== undefined) {
-    const outcome = /overloaded/.test(error) ? 'refused' : 'failed'
-    Object.assign(result, { outcome, reason: error })
-    return
+    const events = this.#scan.take(body)
+    for (let i = 0; i < events; i++) this.#result.tokens.push(now)
+    if (this.#scan.last !== undefined) this.#end(this.#scan.last)
+    if (events > 0) this.#onToken?.(this.#result)
   }
-  if (isToken) result.tokens.push(now)
-  if (typeof text === 'string') Object.assign(result, { outcome: 'completed', reason: undefined, text, inputTokens })
+
+  /** What follows the head, once it is whole. */
+  #afterHead(bytes) {
+    this.#head = Buffer.concat([this.#head, bytes])
+    const end = this.#head.indexOf('\r\n\r\n')
+    if (end < 0) return undefined
+    const head = this.#head.latin1Slice(0, end)
+    const body = this.#head.subarray(end + 2)
+    this.#head = undefined
+    this.#result.retryAfter = /^retry-after: *(.*)$/im.exec(head)?.[1]
+    const status = Number(head.slice(9, 12))
+    if (status === 200) {
+      this.#scan = new EventScan(this.#dialect.more)
+      return body
+    }
+    Object.assign(this.#result, { outcome: status === 429 ? 'refused' : 'failed', reason: `status ${status}` })
+    return undefined
+  }
+
+  /** The last event: a token with the whole text, the whole text alone, or an error. */
+  #end(json) {
+    const { error, isToken, text, inputTokens } = this.#dialect.read(JSON.parse(json))
+    if (!isToken) this.#result.tokens.pop()
+    if (error !== undefined) {
+      Object.assign(this.#result, { outcome: /overloaded/.test(error) ? 'refused' : 'failed', reason: error })
+    } else if (typeof text === 'string') {
+      Object.assign(this.#result, { outcome: 'completed', reason: undefined, text, inputTokens })
+    }
+  }
 }

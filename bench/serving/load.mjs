@@ -3,8 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { stream } from './client.mjs'
 import { exponentialMs } from './random.mjs'
 
-/** How long what is open when the arrivals end may take; then it is cut off. */
-const drainMs = 120_000
+/** How long what is open when the arrivals end may take, unless told otherwise; then it is cut off. */
+const longestDrainMs = 120_000
 
 /** Most requests open at once on our side; arrivals beyond are counted as failed: the generator could not keep up. */
 const maxOpen = 3000
@@ -13,7 +13,10 @@ const maxOpen = 3000
  * Open loop: requests arrive at `rate` a second, independently of each other and of the answers, for `seconds` or until
  * `count` of them came. Resolves when all are answered or cut off.
  */
-export async function openLoop(server, { rate, seconds = Number.POSITIVE_INFINITY, count, random, requestOf }) {
+export async function openLoop(
+  server,
+  { rate, seconds = Number.POSITIVE_INFINITY, count, drainMs = longestDrainMs, random, requestOf },
+) {
   const results = []
   const open = new Set()
   const late = new AbortController()
@@ -42,15 +45,19 @@ export async function openLoop(server, { rate, seconds = Number.POSITIVE_INFINIT
   return { results, from, to }
 }
 
-/** Closed loop: `clients` of them, each asking again as soon as it is answered, for `seconds`. */
-export async function closedLoop(server, { clients, seconds, requestOf }) {
+/** Closed loop: `clients` of them, each asking again as soon as it is answered, for `seconds`; what is open then is cut off in time. */
+export async function closedLoop(server, { clients, seconds, drainMs = longestDrainMs, requestOf }) {
   const results = []
   const from = performance.now()
   const to = from + seconds * 1000
+  const late = new AbortController()
+  setMaxListeners(0, late.signal)
+  const timer = setTimeout(() => late.abort(), seconds * 1000 + drainMs)
   let asked = 0
   const client = async () => {
-    while (performance.now() < to) results.push(await stream(server, requestOf(asked++)))
+    while (performance.now() < to) results.push(await stream(server, { ...requestOf(asked++), signal: late.signal }))
   }
   await Promise.all(Array.from({ length: clients }, client))
+  clearTimeout(timer)
   return { results, from, to }
 }

@@ -30,6 +30,8 @@ export function summarize(results, from, to) {
     left: by('left').length,
     cut: by('cut').length,
     tokensPerSecond: completed.reduce((sum, r) => sum + within(r.tokens), 0) / seconds,
+    /** Also those of requests that never came to their end. */
+    allTokensPerSecond: streams.reduce((sum, r) => sum + within(r.tokens), 0) / seconds,
     firstTokenMs: { median: median(firsts), p99: quantile(firsts, 0.99) },
     gapMs: { median: median(gaps), p99: quantile(gaps, 0.99), longest: gaps.reduce((a, b) => Math.max(a, b), 0) },
   }

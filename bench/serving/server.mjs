@@ -95,3 +95,20 @@ export async function metric(server, name, label = '') {
   }
   return sum
 }
+
+/** Buckets of a histogram of `/metrics`: upper bounds, and how many values lie below. */
+export async function histogram(server, name) {
+  const text = await (await fetch(`${server.origin}/metrics`)).text()
+  const buckets = text.matchAll(new RegExp(`^${name}_bucket\\{.*le="([^"]+)".*\\} (\\S+)$`, 'gm'))
+  return Array.from(buckets, ([, le, count]) => ({
+    bound: le === '+Inf' ? Number.POSITIVE_INFINITY : Number(le),
+    count: Number(count),
+  }))
+}
+
+/** Upper bound of the bucket in which the share `q` of the values between two looks ends; NaN of none. */
+export function quantileBetween(before, after, q) {
+  const counts = after.map(({ bound, count }, i) => ({ bound, count: count - (before[i]?.count ?? 0) }))
+  const total = counts.at(-1)?.count ?? 0
+  return total === 0 ? Number.NaN : counts.find(({ count }) => count >= q * total).bound
+}

@@ -23,13 +23,17 @@ const { values } = parseArgs({
     scenario: { type: 'string', multiple: true, default: Object.keys(scenarios) },
     threads: { type: 'string' },
     seed: { type: 'string', default: '1' },
+    /** Of the streams. */
+    rounds: { type: 'string', default: '3' },
     /** Of the overload. */
     seconds: { type: 'string', default: '120' },
     'llama-server': { type: 'string' },
     /** What llama.cpp's server gets instead of `--model`, where that is no file of its. */
     'llama-model': { type: 'string' },
-    /** Numbers of slots to try; the best counts. */
-    'llama-parallel': { type: 'string', default: '16,32' },
+    /** Its numbers of slots, each tried with each number of threads; the best counts. */
+    'llama-parallel': { type: 'string', default: '8,16,32' },
+    /** Its numbers of threads, unless `--threads` says one for all. */
+    'llama-threads': { type: 'string', default: '1,2' },
     'llama-arg': { type: 'string', multiple: true, default: [] },
   },
 })
@@ -38,6 +42,7 @@ const { values } = parseArgs({
 function linesOf(facts, prefix = '') {
   return Object.entries(facts).flatMap(([key, value]) => {
     if (value !== null && typeof value === 'object' && !Array.isArray(value)) return linesOf(value, `${prefix}${key}.`)
+    if (Array.isArray(value) && typeof value[0] === 'object') return []
     const text = typeof value === 'number' ? String(Number(value.toPrecision(4))) : String(value)
     return [`  ${(prefix + key).padEnd(30)} ${text}`]
   })
@@ -46,8 +51,16 @@ function linesOf(facts, prefix = '') {
 function llamaOf() {
   const binary = values['llama-server']
   if (!binary) return undefined
-  const parallel = values['llama-parallel'].split(',').map(Number)
-  return { binary, parallel, args: values['llama-arg'], ...(values['llama-model'] && { model: values['llama-model'] }) }
+  const [parallel, threadCounts] = ['llama-parallel', 'llama-threads'].map((name) =>
+    values[name].split(',').map(Number),
+  )
+  return {
+    binary,
+    parallel,
+    threadCounts,
+    args: values['llama-arg'],
+    ...(values['llama-model'] && { model: values['llama-model'] }),
+  }
 }
 
 if (!values.model || !existsSync(values.model)) {
@@ -62,7 +75,8 @@ for (const name of values.scenario) {
   const seed = Number(values.seed)
   const say = (text) => console.log(`  (${text})`)
   const threads = values.threads && Number(values.threads)
-  const common = { model: values.model, threads, seed, seconds: Number(values.seconds), llama: llamaOf() }
+  const lengths = { rounds: Number(values.rounds), seconds: Number(values.seconds) }
+  const common = { model: values.model, threads, seed, ...lengths, llama: llamaOf() }
   facts[name] = await run({ ...common, random: randomOf(seed), say })
   console.log(linesOf(facts[name]).join('\n'))
 }
