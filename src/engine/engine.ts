@@ -207,8 +207,9 @@ export class Engine {
       this.#remove(id, 'failed')
       return event
     }
-    const { finish: reason, id: _, ...told } = event
-    this.#tally.tokensGenerated += told.tokens.length
+    const { tokens, promptLogprobs, finish: reason } = event
+    const told = promptLogprobs ? { tokens, promptLogprobs } : { tokens }
+    this.#tally.tokensGenerated += tokens.length
     if (!reason) return { id, events: told }
     const finish = this.#finish(id, reason)
     this.#remove(id, 'finished')

@@ -30,8 +30,9 @@ export function packEvents(events: readonly RequestEvent[]): PackedEvents {
       continue
     }
     const [token] = event.events.tokens
-    plain.set([event.id, token!.id, token!.logprob], length)
-    length += fields
+    plain[length++] = event.id
+    plain[length++] = token!.id
+    plain[length++] = token!.logprob
   }
   return { kind: 'events', plain: plain.slice(0, length), others }
 }
