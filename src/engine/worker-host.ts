@@ -1,4 +1,4 @@
-import type { Worker, WorkerOptions } from 'node:worker_threads'
+import type { Worker } from 'node:worker_threads'
 import type { EngineHost } from './host.ts'
 import type { Life, LifeEvents } from './life.ts'
 import type { EngineOptions, LoadProgress } from './spec.ts'
@@ -18,15 +18,13 @@ export interface WorkerHostOptions {
   readonly entry?: URL
   /** How long a step may take; see `hangMs`. */
   readonly hangMs?: number
-  /** Memory of the thread's JavaScript; Node's own limits when absent. */
-  readonly resourceLimits?: WorkerOptions['resourceLimits']
 }
 
 /**
  * Loads a model into an engine on a thread of its own. `options` must be plain data. Rejects with what the load
- * failed with. When the thread dies (an exception, no memory, `terminate`) it is started again as a process is (see
+ * failed with. When the thread dies (an exception, `process.exit`, `terminate`) it is started again as a process is (see
  * `startChildHost`), and its requests go on with the same tokens. What a thread cannot survive is a fault in native
- * code: that ends the whole process.
+ * code, or V8 out of memory: these end the whole process.
  *
  * An idle engine does not keep the process alive: a script that forgot `close` still ends, and a server is kept
  * alive by its socket. A load, a request or a close under way does.
@@ -34,10 +32,10 @@ export interface WorkerHostOptions {
 export function startWorkerHost(
   options: EngineOptions,
   onProgress: (progress: LoadProgress) => void = () => {},
-  { onNotice = () => {}, onStart = () => {}, entry = workerUrl, hangMs, resourceLimits }: WorkerHostOptions = {},
+  { onNotice = () => {}, onStart = () => {}, entry = workerUrl, hangMs }: WorkerHostOptions = {},
 ): Promise<EngineHost> {
   const launch = (on: LifeEvents): Life => {
-    const life = startThread(entry, options, on, resourceLimits)
+    const life = startThread(entry, options, on)
     onStart(life.worker)
     return life
   }

@@ -1,4 +1,4 @@
-import { Worker, type WorkerOptions } from 'node:worker_threads'
+import { Worker } from 'node:worker_threads'
 import type { Life, LifeEvents } from './life.ts'
 import type { FromEngine, ToEngine } from './message.ts'
 import type { EngineOptions } from './spec.ts'
@@ -9,14 +9,9 @@ export interface ThreadLife extends Life {
 }
 
 /** Starts the module `entry` as an engine thread. What it writes goes where this process writes. */
-export function startThread(
-  entry: URL,
-  options: EngineOptions,
-  on: LifeEvents,
-  resourceLimits: WorkerOptions['resourceLimits'] = {},
-): ThreadLife {
+export function startThread(entry: URL, options: EngineOptions, on: LifeEvents): ThreadLife {
   // Flags of this process are not for the worker: `--input-type`, of `node -e`, would even keep it from starting.
-  const worker = new Worker(entry, { workerData: options, name: 'loquent engine', execArgv: [], resourceLimits })
+  const worker = new Worker(entry, { workerData: options, name: 'loquent engine', execArgv: [] })
   let failure: string | undefined
   worker.on('message', (message: FromEngine) => on.message(message))
   worker.on('error', (error) => {
