@@ -15,11 +15,11 @@ constexpr int32_t splitKeys = 256;
 /** Stretches that are kept apart for other threads to merge: memory that does not grow with the step. */
 constexpr int32_t mostPartials = 8192;
 /** Pieces a thread, so that the last one to come waits for little; and no more of them than this in all. */
-constexpr int32_t piecesPerThread = 12, mostPieces = 4096;
+constexpr int32_t piecesPerThread = 8, mostPieces = 4096;
 /** What a key of a unit costs beside that of each row: it comes from memory. */
 constexpr int32_t keyCost = 16;
 /** The least worth handing out. */
-constexpr int64_t leastCost = 2048;
+constexpr int64_t leastCost = 4096;
 
 /** A stretch of tokens of a sequence, and its keys. `partial >= 0`: one of `splits` stretches of keys that others do too. */
 struct Unit {
