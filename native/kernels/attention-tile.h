@@ -280,7 +280,7 @@ LOQUENT_INLINE float weigh(Row& row, const Tile& tile, const Shape& shape, Range
   if (maximum != row.maximum) raise(row, shape, maximum);
   const float level = K == KvFormat::int8 ? top : maximum;
   for (int b = 0; b < tileBlocks; b++) {
-    x[b] = exponential2<K == KvFormat::bf16 ? 3 : 5>(fma(x[b], splatF(row.factor), splatF(-level)));
+    x[b] = exponential2<K == KvFormat::bf16 ? 4 : 5>(fma(x[b], splatF(row.factor), splatF(-level)));
     if (!whole) x[b] = inRange(range.from - b * keyTile, range.to - b * keyTile, x[b], splatF(0.0f));
   }
   const float share = K == KvFormat::int8 ? powerOfTwo(top - maximum) : 1.0f;
