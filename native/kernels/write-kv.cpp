@@ -47,8 +47,23 @@ void writeHalves(const HeadLayout& l, Slot s, const float* k, const float* v, in
     const uint32_t high = d + 1 < headDim ? brainOf(k[d + 1]) : 0;
     keys[d / 2 * keyTile + s.key] = high << 16 | brainOf(k[d]);
   }
+  if (!v) return;
   uint16_t* values = reinterpret_cast<uint16_t*>(s.head + l.values) + s.key / 2 * padded(headDim) * 2 + s.key % 2;
   for (int32_t d = 0; d < headDim; d++) values[2 * d] = brainOf(v[d]);
+}
+
+/** The values of two keys that share words. */
+void writePair(const HeadLayout& l, Slot s, const float* first, const float* second, int32_t headDim) {
+  uint32_t* words = reinterpret_cast<uint32_t*>(s.head + l.values) + s.key / 2 * padded(headDim);
+  int32_t d = 0;
+#if defined(__AVX512BF16__)
+  for (; d + 16 <= headDim; d += 16) {
+    const __m512i low = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(load(first + d)));
+    const __m512i high = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(load(second + d)));
+    _mm512_storeu_si512(words + d, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+  }
+#endif
+  for (; d < headDim; d++) words[d] = static_cast<uint32_t>(brainOf(second[d])) << 16 | brainOf(first[d]);
 }
 
 void writeBytes(const HeadLayout& l, Slot s, const float* k, const float* v, int32_t headDim) {
@@ -73,11 +88,19 @@ void runWrite(const Step& s, const void* record, int32_t task, uint8_t*) {
   const auto write = byFormat[static_cast<int>(cache.format)];
   const int32_t* slots = ints(s, Field::slots);
   const Rows rows = taskRows(s, o.k, task);
+  // Whether this piece has the other key of this one's words too; then the first of the two writes the values of both.
+  const auto pairs = [&](int32_t r) {
+    return cache.format == KvFormat::bf16 && r >= rows.begin && r + 1 < rows.end && slots[r] % 2 == 0 && slots[r + 1] == slots[r] + 1;
+  };
   for (int32_t r = rows.begin; r < rows.end; r++) {
     uint8_t* block = cache.base + static_cast<int64_t>(slots[r] / keyTile) * cache.blockBytes;
+    const bool first = pairs(r), second = pairs(r - 1);
     for (int32_t h = 0; h < cache.kvHeads; h++) {
       const int32_t column = h * cache.headDim;
-      write(layout, {block + h * layout.bytes, slots[r] % keyTile}, rowOf(s, o.k, r) + column, rowOf(s, o.v, r) + column, cache.headDim);
+      const Slot slot = {block + h * layout.bytes, slots[r] % keyTile};
+      const float* v = rowOf(s, o.v, r) + column;
+      if (first) writePair(layout, slot, v, rowOf(s, o.v, r + 1) + column, cache.headDim);
+      write(layout, slot, rowOf(s, o.k, r) + column, first || second ? nullptr : v, cache.headDim);
     }
   }
 }
