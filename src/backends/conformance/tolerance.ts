@@ -22,7 +22,7 @@ export const tolerances = {
    * Scores, exponentials and weighted sums in float32; a score of s is off by s ulps, and the exponential with it. Where weights
    * are rounded after that, one that is near the border may fall on either side.
    */
-  attention: { f32: 512 * ulp, bf16: 2 ** -7, int8: 2 ** -11 },
+  attention: { f32: 512 * ulp, bf16: 2 ** -7, int8: 2 ** -9 },
   /** Log-probabilities; absolute, plus relative. */
   logprob: 128 * ulp,
   /** Cumulative probability: how near a border counts as on it. */
