@@ -18,7 +18,7 @@ export async function disconnects({ model, threads, random, say }) {
   try {
     const requestOf = () => ({
       prompt: promptOf(random, between(random, [8, 64])),
-      maxTokens: between(random, [4, 32]),
+      maxTokens: between(random, [16, 256]),
       leaveAfterMs: random() * patienceMs,
     })
     const { results, from, to } = await openLoop(server, { count, rate, random, requestOf })
