@@ -1,5 +1,5 @@
 import type { Activation } from '../../ops/table.ts'
-import { activationFunctions } from './activation.ts'
+import { activationFunctions, gatedActivation } from './activation.ts'
 import { type Matrix, matrixOf, type Step } from './operand.ts'
 
 /** Rows of the weight multiplied together: x is loaded once for all, and their sums do not wait for each other. */
@@ -73,10 +73,9 @@ export function gatedLinear(
   to: number,
 ): void {
   const both = gateAndUp(o, step, from, to)
-  const f = activationFunctions[a.activation]
-  const { data, start, stride, width } = o.out
-  for (let r = from; r < to; r++) {
-    const at = (r - from) * both.stride
-    for (let n = 0; n < width; n++) data[start + r * stride + n] = f(both.data[at + n]!) * both.data[at + width + n]!
-  }
+  // Its rows begin with `from`.
+  const start = -from * both.stride
+  const { width } = o.out
+  const gate = { ...both, start, width }
+  gatedActivation({ gate, up: { ...gate, start: start + width }, out: o.out }, a, step, from, to)
 }
