@@ -21,6 +21,8 @@ constexpr auto calmLeader = microseconds(300), busyLeader = microseconds(50), ca
 /** A piece that takes others so much longer than one's own, and at least so long, is begun again. */
 constexpr int tooLong = 2;
 constexpr auto leastTooLong = microseconds(3);
+/** Looks at a batch that is done before another thread than the one that led last leads: two microseconds, or so. */
+constexpr int32_t leadersTurn = 64;
 
 }  // namespace
 
@@ -65,11 +67,10 @@ void Engine::live(int32_t thread, int32_t cpu) {
   while (!stopped()) {
     Turn turn;
     turn.thread = thread;
-    turn.batch = batch_.load(std::memory_order_seq_cst);
+    turn.batch = shown_.batch.load(std::memory_order_acquire);
     if (turn.batch != seen) {
-      if (!enter(turn)) continue;
       seen = turn.batch;
-      work(turn);
+      if (enter(turn)) work(turn);
     } else if (wanted_.exchange(false, std::memory_order_seq_cst)) {
       lead(thread);
     } else {
@@ -78,29 +79,33 @@ void Engine::live(int32_t thread, int32_t cpu) {
   }
 }
 
-/** Reads what the batch is; false when another has begun meanwhile. */
+/** Reads what the batch is; false when it has ended meanwhile. */
 bool Engine::enter(Turn& turn) {
   Worker& self = workers_[static_cast<size_t>(turn.thread)];
-  Job* job = shown_.job.load(std::memory_order_seq_cst);
-  // Shown before it is looked at again: whoever lets the job go after that look sees that somebody is inside.
-  if (self.inside.load(std::memory_order_relaxed) != job) self.inside.store(job, std::memory_order_seq_cst);
+  Job* job = shown_.job.load(std::memory_order_relaxed);
+  // Shown before it is looked whether the batch has ended: whoever lets the job go after that sees that somebody is inside.
+  if (self.inside.load(std::memory_order_relaxed) != job) {
+    self.inside.store(job, std::memory_order_seq_cst);
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+  }
   turn.target = shown_.target.load(std::memory_order_relaxed);
-  turn.work = {0, shown_.run.load(std::memory_order_relaxed), shown_.commit.load(std::memory_order_relaxed),
-               shown_.context.load(std::memory_order_relaxed), shown_.item.load(std::memory_order_relaxed)};
+  turn.work = {shown_.pieces.load(std::memory_order_relaxed), shown_.run.load(std::memory_order_relaxed),
+               shown_.commit.load(std::memory_order_relaxed), shown_.context.load(std::memory_order_relaxed),
+               shown_.item.load(std::memory_order_relaxed)};
   turn.scratch = self.scratch.load(std::memory_order_relaxed);
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  return batch_.load(std::memory_order_seq_cst) == turn.batch && shown_.job.load(std::memory_order_seq_cst) == job;
+  std::atomic_thread_fence(std::memory_order_acquire);
+  return shown_.ended.load(std::memory_order_acquire) != turn.batch && shown_.batch.load(std::memory_order_acquire) == turn.batch;
 }
 
 void Engine::count(int32_t thread) {
   auto& done = workers_[static_cast<size_t>(thread)].done;
-  done.store(done.load(std::memory_order_relaxed) + 1, std::memory_order_seq_cst);
+  done.store(done.load(std::memory_order_relaxed) + 1, std::memory_order_release);
 }
 
 void Engine::work(const Turn& turn) {
   const auto begun = Clock::now();
   const uint64_t before = workers_[static_cast<size_t>(turn.thread)].done.load(std::memory_order_relaxed);
-  Share share = shares_.of(turn.thread);
+  Share share = shares_.take(turn.thread, turn.batch, turn.work.pieces);
   do {
     while (share.batch == turn.batch && !share.empty() && !stopped()) {
       if (turn.work.commit) {
@@ -109,7 +114,7 @@ void Engine::work(const Turn& turn) {
         runOnce(turn, share);
       }
     }
-    if (!shares_.steal(turn.thread, turn.batch, turn.work.commit != nullptr)) break;
+    if (!shares_.steal(turn.thread, turn.batch, turn.work.pieces, turn.work.commit != nullptr)) break;
     // There is more than this thread's own part to do: somebody sleeps, or is slow.
     if (sleepers_.load(std::memory_order_relaxed) > 0) wake();
     share = shares_.of(turn.thread);
@@ -150,34 +155,42 @@ void Engine::repeatOthers(const Turn& turn) {
   }
 }
 
+bool Engine::complete(const Turn& turn) const {
+  uint64_t done = 0;
+  for (const Worker& worker : workers_) done += worker.done.load(std::memory_order_acquire);
+  return done == turn.target;
+}
+
 /** Whether all pieces are done; exactly one of the threads that ask then leads. */
 bool Engine::endBatch(const Turn& turn) {
-  uint64_t done = 0;
-  for (const Worker& worker : workers_) done += worker.done.load(std::memory_order_seq_cst);
-  if (done != turn.target) return false;
+  if (!complete(turn)) return false;
   uint32_t before = (turn.batch - 1) & batchMask;
-  if (ended_.compare_exchange_strong(before, turn.batch, std::memory_order_seq_cst)) lead(turn.thread);
+  if (shown_.ended.compare_exchange_strong(before, turn.batch, std::memory_order_seq_cst)) lead(turn.thread);
   return true;
 }
 
 void Engine::finish(const Turn& turn, Clock::time_point begun, int32_t pieces) {
-  const auto gone = [&] { return batch_.load(std::memory_order_seq_cst) != turn.batch || stopped(); };
-  if (endBatch(turn)) return;
-  const auto ready = [&] { return gone() || endBatch(turn); };
+  const auto gone = [&] { return shown_.batch.load(std::memory_order_acquire) != turn.batch || stopped(); };
+  int32_t looks = leader_.load(std::memory_order_relaxed) == turn.thread || patience_.disturbed() ? leadersTurn : 0;
+  const auto ready = [&] { return gone() || (complete(turn) && looks++ >= leadersTurn && endBatch(turn)); };
+  if (ready()) return;
   if (turn.work.commit) {
     const auto own = pieces > 0 ? (Clock::now() - begun) / pieces * tooLong : leastTooLong * tooLong;
     const auto limit = own > leastTooLong ? own : leastTooLong;
     if (patience_.wait([&] { return limit; }, ready)) return;
     repeatOthers(turn);
   }
-  patience_.wait([&] { return patienceOf(turn.thread); }, ready);
+  if (patience_.wait([&] { return patienceOf(turn.thread); }, ready)) return;
+  // What two threads have done last they may both have looked at too early.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (!gone()) endBatch(turn);
 }
 
 /** Until there is a batch after `seen`, or a job that nobody leads. */
 void Engine::await(int32_t thread, uint32_t seen) {
   Worker& self = workers_[static_cast<size_t>(thread)];
   const auto ready = [&] {
-    return batch_.load(std::memory_order_seq_cst) != seen || wanted_.load(std::memory_order_seq_cst) || stopped();
+    return shown_.batch.load(std::memory_order_acquire) != seen || wanted_.load(std::memory_order_seq_cst) || stopped();
   };
   if (patience_.wait([&] { return patienceOf(thread); }, ready)) return;
   // A sleeper reads nothing, and keeps no job.
@@ -200,110 +213,6 @@ void Engine::wake() {
   // Taken so that nobody who has just looked misses it.
   { std::lock_guard<std::mutex> lock(mutex_); }
   wake_.notify_all();
-}
-
-// What the thread that leads does.
-
-void Engine::lead(int32_t thread) {
-  leader_.store(thread, std::memory_order_relaxed);
-  Batch batch;
-  while (!stopped()) {
-    if (!job_ && !beginJob()) return;
-    if (!nextBatch(batch)) {
-      endJob();
-    } else if (batch.pieces == 1 || threads() == 1 || batch.pieces > Shares::mostPieces) {
-      runAlone(batch, workers_[static_cast<size_t>(thread)].scratch.load(std::memory_order_relaxed));
-    } else if (batch.pieces > 0) {
-      return show(batch);
-    }
-  }
-}
-
-/** Takes the next job; false when there is none, and nobody leads any more. */
-bool Engine::beginJob() {
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    if (jobs_.empty()) {
-      active_ = false;
-      return false;
-    }
-    job_ = std::move(jobs_.front());
-    jobs_.pop_front();
-  }
-  jobBegun_ = Clock::now();
-  error_.clear();
-  shown_.job.store(job_.get(), std::memory_order_seq_cst);
-  return true;
-}
-
-bool Engine::nextBatch(Batch& batch) {
-  try {
-    reserveScratch(job_->scratchBytes());
-    return job_->next(batch);
-  } catch (const std::exception& e) {
-    error_ = e.what();
-  } catch (...) {
-  }
-  if (error_.empty()) error_ = "unknown failure";
-  return false;
-}
-
-void Engine::runAlone(const Batch& batch, uint8_t* scratch) {
-  for (int32_t i = 0; i < batch.pieces && !stopped(); i++) {
-    batch.run(batch.context, batch.item, i, scratch);
-    if (batch.commit) batch.commit(batch.context, batch.item, i, scratch);
-  }
-}
-
-void Engine::show(const Batch& batch) {
-  const uint32_t next = (batch_.load(std::memory_order_relaxed) + 1) & batchMask;
-  shown_.target.store(shown_.target.load(std::memory_order_relaxed) + static_cast<uint64_t>(batch.pieces), std::memory_order_relaxed);
-  shown_.run.store(batch.run, std::memory_order_relaxed);
-  shown_.commit.store(batch.commit, std::memory_order_relaxed);
-  shown_.context.store(batch.context, std::memory_order_relaxed);
-  shown_.item.store(batch.item, std::memory_order_relaxed);
-  shares_.deal(next, batch.pieces);
-  batch_.store(next, std::memory_order_seq_cst);
-  // Beside a busy neighbour waking is left to who finds that there is more to do than one thread does at once.
-  if (sleepers_.load(std::memory_order_seq_cst) > 0 && !patience_.disturbed()) wake();
-}
-
-void Engine::endJob() {
-  const auto elapsed = std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - jobBegun_).count();
-  shown_.job.store(nullptr, std::memory_order_seq_cst);
-  if (error_.empty()) {
-    job_->ended({"", elapsed});
-  } else {
-    job_->ended({error_, 0});
-  }
-  left_.push_back(std::move(job_));
-  discard();
-}
-
-/** Lets go of ended jobs that no thread may be reading. */
-void Engine::discard() {
-  const auto read = [this](const std::unique_ptr<Job>& job) {
-    for (const Worker& worker : workers_) {
-      if (worker.inside.load(std::memory_order_seq_cst) == job.get()) return true;
-    }
-    return false;
-  };
-  for (size_t i = left_.size(); i-- > 0;) {
-    if (!read(left_[i])) left_.erase(left_.begin() + static_cast<std::ptrdiff_t>(i));
-  }
-}
-
-/** What was too small stays: a thread that comes late may be writing to it. As sizes double it is never more than what is used. */
-void Engine::reserveScratch(size_t bytes) {
-  if (bytes <= scratchBytes_) return;
-  bytes = ((bytes > 2 * scratchBytes_ ? bytes : 2 * scratchBytes_) + 63) / 64 * 64;
-  for (auto& worker : workers_) {
-    auto* fresh = static_cast<uint8_t*>(aligned_alloc(64, bytes));
-    if (!fresh) throw std::bad_alloc();
-    scratches_.push_back(fresh);
-    worker.scratch.store(fresh, std::memory_order_seq_cst);
-  }
-  scratchBytes_ = bytes;
 }
 
 }  // namespace loquent

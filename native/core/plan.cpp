@@ -244,7 +244,8 @@ class Plan::Run : public Job {
   uint8_t* frame_;
   int32_t threads_;
   Step step_ = {};
-  size_t at_ = 0;
+  // Changes with every instruction, while all threads read the step.
+  alignas(64) size_t at_ = 0;
   std::chrono::steady_clock::time_point before_;
 };
 

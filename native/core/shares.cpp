@@ -7,6 +7,9 @@ namespace {
 constexpr int pieceBits = 18;
 constexpr uint64_t pieceMask = (uint64_t{1} << pieceBits) - 1;
 
+/** Whether batch a came before b; they are counted around. */
+bool before(uint32_t a, uint32_t b) { return a != b && ((b - a) & batchMask) <= batchMask / 2; }
+
 }  // namespace
 
 uint64_t Shares::pack(const Share& s) {
@@ -19,12 +22,18 @@ Share Shares::unpack(uint64_t w) {
   return {static_cast<uint32_t>(w >> (2 * pieceBits + 1)), piece(pieceBits + 1), piece(1), (w & 1) != 0};
 }
 
-void Shares::deal(uint32_t batch, int32_t pieces) {
-  const int64_t threads = static_cast<int64_t>(words_.size());
-  for (int64_t i = 0; i < threads; i++) {
-    const Share share = {batch, static_cast<int32_t>(pieces * i / threads), static_cast<int32_t>(pieces * (i + 1) / threads), false};
-    word(static_cast<int32_t>(i)).store(pack(share), std::memory_order_seq_cst);
+Share Shares::whole(int32_t thread, uint32_t batch, int32_t pieces) const {
+  const int64_t threads = static_cast<int64_t>(words_.size()), i = thread;
+  return {batch, static_cast<int32_t>(pieces * i / threads), static_cast<int32_t>(pieces * (i + 1) / threads), false};
+}
+
+Share Shares::take(int32_t thread, uint32_t batch, int32_t pieces) {
+  uint64_t expected = word(thread).load(std::memory_order_seq_cst);
+  const Share mine = whole(thread, batch, pieces);
+  while (before(unpack(expected).batch, batch)) {
+    if (word(thread).compare_exchange_strong(expected, pack(mine), std::memory_order_seq_cst)) return mine;
   }
+  return unpack(expected);
 }
 
 bool Shares::start(int32_t thread, Share& share) {
@@ -59,13 +68,15 @@ bool Shares::strike(int32_t thread, Share& share) {
   }
 }
 
-bool Shares::steal(int32_t thread, uint32_t batch, bool started) {
+bool Shares::steal(int32_t thread, uint32_t batch, int32_t pieces, bool started) {
   const int32_t threads = static_cast<int32_t>(words_.size());
   for (int32_t step = 1; step < threads; step++) {
     const int32_t victim = (thread + step) % threads;
     uint64_t expected = word(victim).load(std::memory_order_seq_cst);
     for (;;) {
-      const Share theirs = unpack(expected);
+      Share theirs = unpack(expected);
+      // Who has not come yet has everything left, unless the batch is over, when that is nothing.
+      if (before(theirs.batch, batch)) theirs = whole(victim, batch, pieces);
       // A piece that is at work stays where it is.
       const int32_t kept = theirs.started ? 1 : 0, free = theirs.end - theirs.begin - kept;
       if (theirs.batch != batch || free <= 0) break;
