@@ -5,13 +5,15 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace loquent {
 
 /** Zeroed, page-aligned memory, on huge pages where the system grants them; given back with the last owner. */
 class Memory {
  public:
-  static std::shared_ptr<Memory> reserve(size_t bytes);
+  /** `nodes`: NUMA nodes to take the pages from, one after another; none: the system decides. */
+  static std::shared_ptr<Memory> reserve(size_t bytes, const std::vector<int32_t>& nodes = {});
   /** Maps a file for reading; writes to the pages stay private. */
   static std::shared_ptr<Memory> mapFile(const std::string& path);
   /**
@@ -27,6 +29,7 @@ class Memory {
   size_t bytes() const { return bytes_; }
 
  private:
+  void place(const std::vector<int32_t>& nodes);
   Memory(uint8_t* data, size_t bytes, bool file = false) : data_(data), bytes_(bytes), file_(file) {}
   uint8_t* data_;
   size_t bytes_;

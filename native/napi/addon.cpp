@@ -69,18 +69,26 @@ napi_value info(napi_env env, napi_callback_info i) {
 }
 
 /** A list of processors that this process may use; nothing is none. */
-std::vector<int32_t> toCpus(napi_env env, napi_value v) {
+/** An array of integers; undefined is none. */
+std::vector<int32_t> toIntegers(napi_env env, napi_value v) {
   napi_valuetype type;
   check(env, napi_typeof(env, v, &type));
-  std::vector<int32_t> cpus;
-  if (type == napi_undefined) return cpus;
+  std::vector<int32_t> all;
+  if (type == napi_undefined) return all;
   uint32_t count = 0;
   check(env, napi_get_array_length(env, v, &count));
   for (uint32_t i = 0; i < count; i++) {
-    napi_value cpu;
-    check(env, napi_get_element(env, v, i, &cpu));
-    cpus.push_back(static_cast<int32_t>(std::min<int64_t>(toInteger(env, cpu), INT32_MAX)));
-    if (!canPin(cpus.back())) throw std::runtime_error("no thread can be kept on processor " + std::to_string(cpus.back()) + " here");
+    napi_value one;
+    check(env, napi_get_element(env, v, i, &one));
+    all.push_back(static_cast<int32_t>(std::min<int64_t>(toInteger(env, one), INT32_MAX)));
+  }
+  return all;
+}
+
+std::vector<int32_t> toCpus(napi_env env, napi_value v) {
+  const auto cpus = toIntegers(env, v);
+  for (const int32_t cpu : cpus) {
+    if (!canPin(cpu)) throw std::runtime_error("no thread can be kept on processor " + std::to_string(cpu) + " here");
   }
   return cpus;
 }
@@ -107,11 +115,11 @@ napi_value map(napi_env env, napi_callback_info i) {
   return bufferOf(env, Memory::mapFile(toText(env, arguments<1>(env, i)[0])));
 }
 
-/** reserve(device, bytes): { handle, buffer }, zeroed; detached and freed when the device is closed. */
+/** reserve(device, bytes, nodes?): { handle, buffer }, zeroed; detached and freed when the device is closed; nodes are NUMA nodes. */
 napi_value reserve(napi_env env, napi_callback_info i) {
-  const auto a = arguments<2>(env, i);
+  const auto a = arguments<3>(env, i);
   const auto device = Handle<Device>::read(env, a[0]);
-  const auto arena = std::make_shared<Arena>(Arena{Memory::reserve(static_cast<size_t>(toInteger(env, a[1])))});
+  const auto arena = std::make_shared<Arena>(Arena{Memory::reserve(static_cast<size_t>(toInteger(env, a[1])), toIntegers(env, a[2]))});
   const napi_value buffer = bufferOf(env, arena->memory);
   device->adopt(arena, buffer);
   napi_value result;

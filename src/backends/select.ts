@@ -1,6 +1,7 @@
 import { errorData, LoquentError } from '../base/errors.ts'
 import type { Backend } from './contract.ts'
 import { openCpuBackend } from './cpu/backend.ts'
+import type { Numa } from './cpu/numa.ts'
 import { openReferenceBackend } from './reference/backend.ts'
 import { verifying } from './verify.ts'
 
@@ -14,6 +15,8 @@ export interface BackendOptions {
   readonly isa?: string
   /** Processors to keep the threads on. */
   readonly affinity?: readonly number[]
+  /** Where memory is kept on a machine of several nodes. */
+  readonly numa?: Numa
   /** Check every op of every step against the reference; programs must be planned with `reuse: false`. */
   readonly verify?: boolean
 }
@@ -30,12 +33,13 @@ export function openBackend(options: BackendOptions): OpenedBackend {
   return options.verify ? { ...opened, backend: verifying(opened.backend) } : opened
 }
 
-function openNamed(name: Exclude<BackendName, 'auto'>, { threads, isa, affinity }: BackendOptions): Backend {
+function openNamed(name: Exclude<BackendName, 'auto'>, { threads, isa, affinity, numa }: BackendOptions): Backend {
   if (name === 'reference') return openReferenceBackend()
   return openCpuBackend({
     ...(threads !== undefined && { threads }),
     ...(isa !== undefined && { isa }),
     ...(affinity && { affinity }),
+    ...(numa !== undefined && { numa }),
   })
 }
 

@@ -49,7 +49,7 @@ export async function bench(flags: BenchFlags): Promise<void> {
 
 /** What the engine must hold for the greatest workload, unless the flags ask for more. */
 function engineOptions(flags: BenchFlags, workloads: readonly Workload[], stepTokens: number): EngineOptions {
-  const { modelId, backend, dtype, kvCacheDtype, cpuAffinity, threads, isa, verify } = flags
+  const { modelId, backend, dtype, kvCacheDtype, cpuAffinity, numa, threads, isa, verify } = flags
   const context = Math.max(...workloads.map((w) => streamTokens(w)))
   const held = Math.max(...workloads.map((w) => w.batch * (streamTokens(w) + kvSlack)))
   return {
@@ -58,6 +58,7 @@ function engineOptions(flags: BenchFlags, workloads: readonly Workload[], stepTo
     dtype,
     kvDtype: kvCacheDtype,
     ...(cpuAffinity && { affinity: cpuAffinity }),
+    ...(numa !== undefined && { numa }),
     verify,
     ...(threads && { threads }),
     ...(isa && { isa }),

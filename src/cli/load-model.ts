@@ -10,6 +10,7 @@ export interface ModelFlags extends HubFlags {
   readonly kvCacheDtype: 'auto' | 'float32' | 'bfloat16' | 'int8'
   readonly threads?: number
   readonly cpuAffinity?: readonly number[]
+  readonly numa?: 'interleave' | number
   readonly isa?: string
   readonly maxTotalTokens?: number
   readonly maxBatchPrefillTokens?: number

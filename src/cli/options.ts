@@ -1,5 +1,17 @@
 import { type Command, Option } from 'commander'
-import { address, boolean, integer, integers, kvFormat, logLevel, processors, real, seed, url } from './parsers.ts'
+import {
+  address,
+  boolean,
+  integer,
+  integers,
+  kvFormat,
+  logLevel,
+  numa,
+  processors,
+  real,
+  seed,
+  url,
+} from './parsers.ts'
 
 /** One option: a row of the table that flags, environment variables, --help and docs/options.md come from. */
 export interface OptionRow {
@@ -62,6 +74,12 @@ export const modelOptions: readonly OptionRow[] = [
     env: 'LOQUENT_CPU_AFFINITY',
     doc: 'processors to keep the compute threads on, such as 0,2-3 (Linux)',
     parse: processors,
+  },
+  {
+    flags: '--numa <place>',
+    env: 'LOQUENT_NUMA',
+    doc: 'where memory is kept on a machine of several nodes: interleave (on all), or a node, with the threads (Linux; default: as the system does)',
+    parse: numa,
   },
   {
     flags: '--isa <name>',

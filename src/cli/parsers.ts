@@ -1,7 +1,6 @@
 import { isIP } from 'node:net'
 import { InvalidArgumentError } from 'commander'
-
-const mostProcessors = 1024
+import { indexList } from '../base/index-list.ts'
 
 export function integer(minimum: number): (text: string) => number {
   return (text) => {
@@ -19,12 +18,16 @@ export function integers(text: string): number[] {
 
 /** Processors: numbers and ranges, such as 0,2-3. */
 export function processors(text: string): number[] {
-  return text.split(',').flatMap((part) => {
-    const [, first, last = first] = /^(\d+)(?:-(\d+))?$/.exec(part) ?? []
-    const count = Number(last) - Number(first) + 1
-    if (!(count > 0 && count <= mostProcessors)) throw new InvalidArgumentError('expected processors, such as 0,2-3')
-    return Array.from({ length: count }, (_, i) => Number(first) + i)
-  })
+  const list = indexList(text)
+  if (!list) throw new InvalidArgumentError('expected processors, such as 0,2-3')
+  return list
+}
+
+/** All nodes in turn, or one of them. */
+export function numa(text: string): 'interleave' | number {
+  if (text === 'interleave') return text
+  if (/^\d{1,4}$/.test(text)) return Number(text)
+  throw new InvalidArgumentError('expected interleave, or the number of a node')
 }
 
 export function real(text: string): number {

@@ -27,10 +27,11 @@ const wantedFormats: Readonly<Record<NonNullable<EngineOptions['dtype']>, Format
 
 /** What of an engine's options its backend is opened with. */
 export function backendOptions(options: EngineOptions): BackendOptions {
-  const { backend = 'auto', threads, isa, affinity, verify } = options
+  const { backend = 'auto', threads, isa, affinity, numa, verify } = options
   return {
     backend,
     ...(affinity?.length ? { affinity } : {}),
+    ...(numa !== undefined ? { numa } : {}),
     ...(threads ? { threads } : {}),
     ...(isa ? { isa } : {}),
     ...(verify ? { verify } : {}),

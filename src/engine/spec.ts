@@ -189,6 +189,8 @@ export interface EngineOptions {
   readonly threads?: number
   /** Processors to keep the compute threads on, one each; also how many threads there are, unless `threads` says so. */
   readonly affinity?: readonly number[]
+  /** On a machine whose processors have memory of their own: spread it over all nodes, or keep it and the threads on one (Linux). */
+  readonly numa?: 'interleave' | number
   /** Instruction set to force: generic, avx2, avx512. */
   readonly isa?: string
   readonly maxTotalTokens?: number

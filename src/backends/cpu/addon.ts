@@ -40,8 +40,12 @@ export interface Addon {
   open(threads: number, isa: string, cpus?: readonly number[]): DeviceHandle
   close(device: DeviceHandle): void
   map(path: string): ArrayBuffer
-  /** Zeroed memory; `close` detaches the buffer and frees it. */
-  reserve(device: DeviceHandle, bytes: number): { readonly buffer: ArrayBuffer; readonly handle: ArenaHandle }
+  /** Zeroed memory, of these NUMA nodes in turn; `close` detaches the buffer and frees it. */
+  reserve(
+    device: DeviceHandle,
+    bytes: number,
+    nodes?: readonly number[],
+  ): { readonly buffer: ArrayBuffer; readonly handle: ArenaHandle }
   upload(device: DeviceHandle, arena: ArenaHandle, upload: Upload): Promise<number>
   compile(
     device: DeviceHandle,

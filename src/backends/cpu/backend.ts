@@ -16,6 +16,7 @@ import {
   type UploadPart,
 } from './addon.ts'
 import { encodeProgram } from './encode.ts'
+import { type Numa, numaPlace } from './numa.ts'
 import { storagePolicy } from './storage.ts'
 
 /** Threads taken when none are asked for: decoding is bound by memory, which this many saturate. */
@@ -28,6 +29,8 @@ export interface CpuOptions {
   readonly isa?: string
   /** Processors to keep the threads on, one each; also how many threads there are, unless that is said. */
   readonly affinity?: readonly number[]
+  /** Where memory, and with a node the threads, are kept on a machine of several nodes; the system decides by default. */
+  readonly numa?: Numa
 }
 
 interface CpuArena extends Arena {
@@ -40,25 +43,28 @@ interface CpuPlan extends Plan {
 
 /**
  * Opens the cpu backend: its threads are started here and end with `close`. Throws `backend.unavailable` without an
- * addon, `option.invalid` for an instruction set or a thread count that cannot be had.
+ * addon, `option.invalid` for an instruction set, a thread count or a node that cannot be had.
  */
 export function openCpuBackend(options: CpuOptions = {}): Backend {
   const addon = loadAddon()
   const { isas } = addon.info()
   const isa = options.isa ?? isas.at(-1)!
-  const { affinity = [] } = options
+  const place = options.numa === undefined ? undefined : numaPlace(options.numa)
+  const affinity = options.affinity ?? place?.processors ?? []
   const threads = options.threads ?? (affinity.length || Math.min(availableParallelism(), mostDefaultThreads))
   if (!isas.includes(isa)) fail('option.invalid', { name: 'isa', reason: `${isa} is not one of ${isas.join(', ')}` })
   const device = guard('option.invalid', () => addon.open(threads, isa, affinity))
-  return new CpuBackend(addon, device, { ...storagePolicy, name: 'cpu', detail: isa, threads })
+  return new CpuBackend(addon, device, { ...storagePolicy, name: 'cpu', detail: isa, threads }, place?.nodes)
 }
 
 class CpuBackend implements Backend {
   readonly traits: Traits
   readonly #addon: Addon
   readonly #device: DeviceHandle
+  readonly #nodes: readonly number[] | undefined
 
-  constructor(addon: Addon, device: DeviceHandle, traits: Traits) {
+  constructor(addon: Addon, device: DeviceHandle, traits: Traits, nodes: readonly number[] | undefined) {
+    this.#nodes = nodes
     this.traits = traits
     this.#addon = addon
     this.#device = device
@@ -67,7 +73,7 @@ class CpuBackend implements Backend {
   mapFile = (path: string): ArrayBuffer => guard('backend.failed', () => this.#addon.map(path))
 
   reserve(space: ArenaSpace, bytes: number): Arena {
-    const { buffer, handle } = guard('engine.memory', () => this.#addon.reserve(this.#device, bytes))
+    const { buffer, handle } = guard('engine.memory', () => this.#addon.reserve(this.#device, bytes, this.#nodes))
     const arena: CpuArena = { space, buffer, handle }
     return arena
   }
