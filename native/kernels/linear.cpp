@@ -24,32 +24,45 @@ const Tiles& tilesOf(Format f) {
   return panelForm(f).integers == Integers::bytes ? byteTiles(f) : nibbleTiles(f);
 }
 
-void finish(const Step& s, const op::Linear& o, int32_t row, int32_t first, const float* sums) {
-  float* out = rowOf(s, o.out, row) + first;
-  const bool biased = o.bias.space != static_cast<int32_t>(Space::none);
-  const float* bias = biased ? rowOf(s, o.bias, 0) + first : nullptr;
-  const int32_t width = least(panelColumns, o.out.width - first);
-  for (int32_t c = 0; c < width; c += 16) {
-    const int some = least(16, width - c);
-    F y = loadF(sums + c);
-    if (biased) y = y + loadSome(bias + c, some);
-    if (o.activation != Activation::none) y = activate(o.activation, y);
-    if (some == 16) {
-      storeF(out + c, y);
+/** The columns of a panel in some rows of `out`. Sums are whole panels, of which the last has more columns than `out`. */
+struct Target {
+  float* out;
+  int64_t stride;
+  int32_t width;
+  Target(const Step& s, const Operand& o, int32_t row, int32_t first)
+      : out(rowOf(s, o, row) + first), stride(o.stride), width(least(panelColumns, o.width - first)) {}
+
+  /** `result(c)`: 16 columns from column c of a panel. */
+  template <typename Result>
+  LOQUENT_MEMBER void write(int32_t row, Result result) const {
+    float* to = out + row * stride;
+    if (width == panelColumns) {
+      for (int32_t c = 0; c < panelColumns; c += 16) storeF(to + c, result(c));
     } else {
-      storeSome(out + c, y, some);
+      for (int32_t c = 0; c < width; c += 16) storeSome(to + c, result(c), least(16, width - c));
+    }
+  }
+};
+
+/** activation(sums + bias); `bias` may be null. */
+template <Activation A>
+void finish(const Target& to, int32_t rows, const float* sums, const float* bias) {
+  float added[panelColumns] = {};
+  if (bias) memcpy(added, bias, static_cast<size_t>(to.width) * 4);
+  for (int32_t r = 0; r < rows; r++, sums += panelColumns) {
+    if (bias) {
+      to.write(r, [&](int32_t c) { return activate<A>(loadF(sums + c) + loadF(added + c)); });
+    } else {
+      to.write(r, [&](int32_t c) { return activate<A>(loadF(sums + c)); });
     }
   }
 }
 
-/** activation(gate) * up for the columns of `out` from `first` on. */
-void finishGated(const Step& s, const op::GatedLinear& o, int32_t row, int32_t first, const float* gate, const float* up) {
-  float* out = rowOf(s, o.out, row) + first;
-  const int32_t width = least(panelColumns, o.out.width - first);
-  for (int32_t c = 0; c < width; c += 16) {
-    const int some = least(16, width - c);
-    const F y = activate(o.activation, loadF(gate + c)) * loadSome(up + c, some);
-    storeSome(out + c, y, some);
+/** activation(gate) * up, in rows of their own. */
+template <Activation A>
+void finishGated(const Target& to, int32_t rows, const float* gate, const float* up) {
+  for (int32_t r = 0; r < rows; r++, gate += panelColumns, up += panelColumns) {
+    to.write(r, [&](int32_t c) { return activate<A>(loadF(gate + c)) * loadF(up + c); });
   }
 }
 
@@ -141,11 +154,17 @@ void run(const Step& s, const void* record, int32_t task, uint8_t* scratch) {
 }
 
 void commit(const Step& s, const void* record, int32_t task, const uint8_t* scratch) {
+  constexpr void (*byActivation[])(const Target&, int32_t, const float*, const float*) = {
+      finish<Activation::none>,      finish<Activation::relu>,       finish<Activation::gelu>,
+      finish<Activation::gelu_tanh>, finish<Activation::quick_gelu>, finish<Activation::silu>,
+  };
   const auto& o = as<op::Linear>(record);
   const Cut cut = cutOf(s, o.out, task);
+  const bool biased = o.bias.space != static_cast<int32_t>(Space::none);
   const float* sums = reinterpret_cast<const float*>(scratch);
-  for (int32_t panel = cut.from; panel < cut.to; panel++) {
-    for (int32_t r = 0; r < cut.rows; r++, sums += panelColumns) finish(s, o, cut.begin + r, panel * panelColumns, sums);
+  for (int32_t panel = cut.from; panel < cut.to; panel++, sums += cut.rows * panelColumns) {
+    const int32_t first = panel * panelColumns;
+    byActivation[static_cast<int>(o.activation)]({s, o.out, cut.begin, first}, cut.rows, sums, biased ? rowOf(s, o.bias, 0) + first : nullptr);
   }
 }
 
@@ -178,22 +197,28 @@ void runGated(const Step& s, const void* record, int32_t task, uint8_t* scratch)
 }
 
 void commitGated(const Step& s, const void* record, int32_t task, const uint8_t* scratch) {
+  constexpr void (*byActivation[])(const Target&, int32_t, const float*, const float*) = {
+      finishGated<Activation::none>,      finishGated<Activation::relu>,       finishGated<Activation::gelu>,
+      finishGated<Activation::gelu_tanh>, finishGated<Activation::quick_gelu>, finishGated<Activation::silu>,
+  };
   const auto& o = as<op::GatedLinear>(record);
   const Cut cut = cutOf(s, o.out, task);
   const Halves halves(o);
+  const auto write = byActivation[static_cast<int>(o.activation)];
   const int64_t size = static_cast<int64_t>(cut.rows) * panelColumns;
   const float* gate = reinterpret_cast<const float*>(scratch);
   for (int32_t panel = cut.from; panel < cut.to; panel++, gate += 3 * size) {
     const int32_t first = panel * panelColumns, other = (o.out.width + first) / panelColumns;
+    if (halves.shift == 0) {
+      write({s, o.out, cut.begin, first}, cut.rows, gate, gate + size);
+      continue;
+    }
     for (int32_t r = 0; r < cut.rows; r++) {
       const float* second = gate + size + r * panelColumns;
       float joined[2 * panelColumns];
-      if (halves.shift != 0) {
-        memcpy(joined, second, panelColumns * 4);
-        memcpy(joined + panelColumns, other < halves.last ? second + size : second, panelColumns * 4);
-        second = joined + halves.shift;
-      }
-      finishGated(s, o, cut.begin + r, first, gate + r * panelColumns, second);
+      memcpy(joined, second, panelColumns * 4);
+      memcpy(joined + panelColumns, other < halves.last ? second + size : second, panelColumns * 4);
+      write({s, o.out, cut.begin + r, first}, 1, gate + r * panelColumns, joined + halves.shift);
     }
   }
 }
