@@ -137,6 +137,18 @@ struct Panels {
   }
 };
 
+/** Outputs of more bytes have left the caches of a thread when they are written. */
+constexpr int64_t farBytes = 1 << 20;
+
+/** Asks for the lines that a panel will be written to, while it multiplies; for what is near that costs more than it helps. */
+void expect(const Step& s, const Operand& out, int32_t begin, int32_t rows, int32_t panel) {
+  if (static_cast<int64_t>(rowsOf(s, out)) * out.stride * 4 <= farBytes) return;
+  const Target to(s, out, begin, panel * panelColumns);
+  for (int32_t r = 0; r < rows; r++) {
+    for (int32_t c = 0; c < to.width; c += lineBytes / 4) __builtin_prefetch(to.out + r * to.stride + c, 1);
+  }
+}
+
 constexpr int64_t panelSums = static_cast<int64_t>(blockRows) * panelColumns;
 
 // Sums are computed aside and written in the end, so that another thread may do the same piece (Batch, core/job.h).
@@ -149,6 +161,7 @@ void run(const Step& s, const void* record, int32_t task, uint8_t* scratch) {
   const Product product = {o.x, o.weight, o.out};
   float* sums = reinterpret_cast<float*>(scratch);
   for (int32_t panel = cut.from; panel < cut.to; panel++, sums += cut.rows * panelColumns) {
+    expect(s, o.out, cut.begin, cut.rows, panel);
     Panels{s, product, cut}.multiply(panel, panel + 1, sums);
   }
 }
@@ -190,6 +203,7 @@ void runGated(const Step& s, const void* record, int32_t task, uint8_t* scratch)
   for (int32_t panel = cut.from; panel < cut.to; panel++, sums += 3 * size) {
     const int32_t other = (o.out.width + panel * panelColumns) / panelColumns;
     const bool split = halves.shift != 0 && other < halves.last;
+    expect(s, o.out, cut.begin, cut.rows, panel);
     panels.multiply(panel, other, sums);
     panels.multiply(other, split ? other + 1 : panel + 1, sums + size);
     if (split) panels.multiply(other + 1, panel + 1, sums + 2 * size);

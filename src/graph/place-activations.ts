@@ -91,13 +91,12 @@ function placeOf(value: Value, storages: ReadonlyMap<number, Storage>): Place {
 }
 
 /**
- * Elements of 4 bytes from one row to the next: whole lines. Products read a column of many encoded rows at once, so
- * theirs are an odd number of lines: an even one would let the rows share few sets of a cache.
+ * Elements of 4 bytes from one row to the next: whole lines, an odd number of them. Products read and write a column of
+ * many rows at once, and where rows are an even number of lines apart they share few sets of a cache.
  */
 function strideOf(value: Value, encoding: Encoding | undefined): number {
   const bytes = encoding ? encodedBytes(encoding, value.width) : 4 * value.width
-  const lines = Math.ceil(bytes / alignment)
-  return ((encoding ? lines | 1 : lines) * alignment) / 4
+  return ((Math.ceil(bytes / alignment) | 1) * alignment) / 4
 }
 
 const rowsOf = (v: Value, l: Limits): number => (v.domain === 'samples' ? l.samples : l.tokens)
