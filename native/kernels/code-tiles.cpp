@@ -97,6 +97,7 @@ void codeTile(const uint8_t* w, const Input& in, int32_t length, float* sums, bo
   const uint8_t* panel = w - panelBytes(T, in.k);
   const Table table(own ? reinterpret_cast<const float*>(panel) : codeTable(T));
   const Prefetch ahead(w, panelBytes(T, in.k + length) - panelBytes(T, in.k), in, fetch);
+  if (in.k == 0) memset(sums, 0, R * panelColumns * sizeof(float));
   for (int first = 0; first < panelColumns; first += C * lanes) {
     const uint8_t* p = in.k == 0 ? w + own : w;
     const uint8_t* x = in.rows + static_cast<int64_t>(in.k) * 4;

@@ -63,7 +63,7 @@ void tile(const uint8_t* w, const Input& x, int32_t length, float* sums, bool fe
   for (int column = 0; column < panelColumns; column += C * lanes) {
     const uint8_t* line = w + column * columnBytes;
     V sum[R][C];
-    loadSums(sums + column, sum);
+    loadSums(x.k, sums + column, sum);
     for (int32_t k = 0; k < lines; k++, line += lineStep) {
       if (column == 0) ahead.at(line, lineStep);
       if constexpr (T == Format::bf16) {

@@ -233,7 +233,7 @@ void integerTile(const uint8_t* w, const Input& in, int32_t length, float* sums,
     const uint8_t* header = w - panelBytes(T, in.k);
     Encoded<R> x(in.rows + in.k / blockLength * encodedBlockBytes, in.stride);
     V sum[R][C];
-    loadSums(sums + first, sum);
+    loadSums(in.k, sums + first, sum);
     for (int32_t k = 0; k < length; k += blockLength) {
       if (form.span && k % form.span == 0) {
         header = p;

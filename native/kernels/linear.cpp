@@ -18,6 +18,8 @@ constexpr int32_t blockRows = 48;
 constexpr int32_t piecesPerThread = 12;
 /** Panels of a piece, where rows are few; their sums live in scratch too. */
 constexpr int32_t mostTogether = 8;
+/** Outputs of more bytes have left the caches of a thread when they are written; to ask for what is near costs more than it helps. */
+constexpr int64_t farBytes = 1 << 20;
 
 const Tiles& tilesOf(Format f) {
   if (!quantized(f)) return floatTiles(f);
@@ -32,6 +34,13 @@ struct Target {
   Target(const Step& s, const Operand& o, int32_t row, int32_t first)
       : out(rowOf(s, o, row) + first), stride(o.stride), width(least(panelColumns, o.width - first)) {}
 
+  /** Asks for the lines of some rows, to write them. */
+  void expect(int32_t row, int32_t rows) const {
+    for (const float* to = out + row * stride; rows > 0; rows--, to += stride) {
+      __builtin_prefetch(to, 1);
+      __builtin_prefetch(to + (width > lineBytes / 4 ? lineBytes / 4 : 0), 1);
+    }
+  }
   /** `result(c)`: 16 columns from column c of a panel. */
   template <typename Result>
   LOQUENT_MEMBER void write(int32_t row, Result result) const {
@@ -47,14 +56,14 @@ struct Target {
 /** activation(sums + bias); `bias` may be null. */
 template <Activation A>
 void finish(const Target& to, int32_t rows, const float* sums, const float* bias) {
+  if (!bias) {
+    for (int32_t r = 0; r < rows; r++, sums += panelColumns) to.write(r, [&](int32_t c) { return activate<A>(loadF(sums + c)); });
+    return;
+  }
   float added[panelColumns] = {};
-  if (bias) memcpy(added, bias, static_cast<size_t>(to.width) * 4);
+  memcpy(added, bias, static_cast<size_t>(to.width) * 4);
   for (int32_t r = 0; r < rows; r++, sums += panelColumns) {
-    if (bias) {
-      to.write(r, [&](int32_t c) { return activate<A>(loadF(sums + c) + loadF(added + c)); });
-    } else {
-      to.write(r, [&](int32_t c) { return activate<A>(loadF(sums + c)); });
-    }
+    to.write(r, [&](int32_t c) { return activate<A>(loadF(sums + c) + loadF(added + c)); });
   }
 }
 
@@ -99,9 +108,8 @@ int32_t tasksOf(const Step& s, const Operand& out) {
   return g.across * g.down;
 }
 
-/** All of k for one panel and some rows. `x.next` is what is read after it. */
-void multiplyPanel(const Tiles& tiles, Format format, const uint8_t* panel, Input x, int32_t rows, float* sums) {
-  memset(sums, 0, static_cast<size_t>(rows) * panelColumns * 4);
+/** All of k for one panel and some rows. `x.next` is what is read after it; `far`, unless null, what is to be asked for meanwhile. */
+void multiplyPanel(const Tiles& tiles, Format format, const uint8_t* panel, Input x, int32_t rows, float* sums, const Target* far) {
   const uint8_t* first = x.rows;
   const int32_t count = ceilDiv(rows, tiles.most);
   // With one tile of rows the panel is read once: no need to cut it.
@@ -115,6 +123,7 @@ void multiplyPanel(const Tiles& tiles, Format format, const uint8_t* panel, Inpu
       // Tiles of nearly the same height: a low one makes poor use of what it loads.
       const int32_t some = (rows - r) / (count - i);
       x.rows = first + r * x.stride;
+      if (far && x.k == 0) far->expect(r, some);
       tiles.of[some - 1](panel + panelBytes(format, x.k), x, length, sums + r * panelColumns, i == 0);
       r += some;
     }
@@ -127,27 +136,17 @@ struct Panels {
   const Product& p;
   const Cut& cut;
   const uint8_t* at(int32_t panel) const { return bytesOf(s, p.weight) + panel * panelBytes(formatOf(p.weight), p.x.width); }
-  /** `next`: the panel that comes after, which may be one past the last. */
-  void multiply(int32_t panel, int32_t next, float* sums) const {
+  /** `next`: the panel that comes after, which may be one past the last. `first`: the sums are of the columns of `out` with that number. */
+  void multiply(int32_t panel, int32_t next, float* sums, bool first = true) const {
     const Format format = formatOf(p.weight);
     const uint8_t* rows = reinterpret_cast<const uint8_t*>(rowOf(s, p.x, cut.begin));
     const bool known = next * panelColumns < p.weight.rows;
     const Input x = {rows, static_cast<int64_t>(p.x.stride) * 4, p.x.width, 0, known ? at(next) : nullptr};
-    multiplyPanel(tilesOf(format), format, at(panel), x, cut.rows, sums);
+    const Target to(s, p.out, cut.begin, panel * panelColumns);
+    const bool far = first && static_cast<int64_t>(rowsOf(s, p.out)) * p.out.stride * 4 > farBytes;
+    multiplyPanel(tilesOf(format), format, at(panel), x, cut.rows, sums, far ? &to : nullptr);
   }
 };
-
-/** Outputs of more bytes have left the caches of a thread when they are written. */
-constexpr int64_t farBytes = 1 << 20;
-
-/** Asks for the lines that a panel will be written to, while it multiplies; for what is near that costs more than it helps. */
-void expect(const Step& s, const Operand& out, int32_t begin, int32_t rows, int32_t panel) {
-  if (static_cast<int64_t>(rowsOf(s, out)) * out.stride * 4 <= farBytes) return;
-  const Target to(s, out, begin, panel * panelColumns);
-  for (int32_t r = 0; r < rows; r++) {
-    for (int32_t c = 0; c < to.width; c += lineBytes / 4) __builtin_prefetch(to.out + r * to.stride + c, 1);
-  }
-}
 
 constexpr int64_t panelSums = static_cast<int64_t>(blockRows) * panelColumns;
 
@@ -161,7 +160,6 @@ void run(const Step& s, const void* record, int32_t task, uint8_t* scratch) {
   const Product product = {o.x, o.weight, o.out};
   float* sums = reinterpret_cast<float*>(scratch);
   for (int32_t panel = cut.from; panel < cut.to; panel++, sums += cut.rows * panelColumns) {
-    expect(s, o.out, cut.begin, cut.rows, panel);
     Panels{s, product, cut}.multiply(panel, panel + 1, sums);
   }
 }
@@ -203,10 +201,9 @@ void runGated(const Step& s, const void* record, int32_t task, uint8_t* scratch)
   for (int32_t panel = cut.from; panel < cut.to; panel++, sums += 3 * size) {
     const int32_t other = (o.out.width + panel * panelColumns) / panelColumns;
     const bool split = halves.shift != 0 && other < halves.last;
-    expect(s, o.out, cut.begin, cut.rows, panel);
     panels.multiply(panel, other, sums);
-    panels.multiply(other, split ? other + 1 : panel + 1, sums + size);
-    if (split) panels.multiply(other + 1, panel + 1, sums + 2 * size);
+    panels.multiply(other, split ? other + 1 : panel + 1, sums + size, false);
+    if (split) panels.multiply(other + 1, panel + 1, sums + 2 * size, false);
   }
 }
 

@@ -21,7 +21,7 @@ struct Input {
 constexpr int tileRows = lanes == 16 ? 12 : 6;
 
 /**
- * Adds `length` columns of k to the sums, [rows][32], of a tile. `w` stands at the first of them in the panel. `fetch`:
+ * Adds `length` columns of k to the sums, [rows][32], of a tile, which begin with the first column. `w` stands at the first of them in the panel. `fetch`:
  * this is the first tile that reads them, so they come from memory.
  */
 using Tile = void (*)(const uint8_t* w, const Input& x, int32_t length, float* sums, bool fetch);
@@ -63,10 +63,11 @@ class Prefetch {
   int64_t last_;
 };
 
+/** The sums at column `k` of k, of which there are none before the first. */
 template <int R, int C>
-LOQUENT_INLINE void loadSums(const float* from, V (&sum)[R][C]) {
+LOQUENT_INLINE void loadSums(int32_t k, const float* from, V (&sum)[R][C]) {
   for (int r = 0; r < R; r++) {
-    for (int c = 0; c < C; c++) sum[r][c] = load(from + r * panelColumns + c * lanes);
+    for (int c = 0; c < C; c++) sum[r][c] = k == 0 ? splat(0.0f) : load(from + r * panelColumns + c * lanes);
   }
 }
 template <int R, int C>
