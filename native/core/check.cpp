@@ -167,8 +167,13 @@ class Checker {
   void rope(const op::Rope& o) const {
     same(o.out, {&o.x});
     need(o.heads > 0 && o.headDim > 0 && static_cast<int64_t>(o.heads) * o.headDim == o.x.width, "x is not heads * headDim wide");
-    need(o.table.domain == o.x.domain && o.table.width <= o.headDim && o.table.width % 2 == 0, "the table does not fit");
-    need(o.style == Style::half || o.style == Style::interleaved, "unknown style");
+    rotation(o.table, o.x, o.headDim, o.style);
+  }
+
+  void rotation(const Operand& table, const Operand& x, int32_t headDim, Style style) const {
+    need(style == Style::half || style == Style::interleaved, "unknown style");
+    if (table.space == 0) return;
+    need(table.domain == x.domain && table.width <= headDim && table.width % 2 == 0, "the table does not fit");
   }
 
   void cache(int32_t layer, int32_t kvHeads, int32_t headDim) const {
@@ -182,6 +187,7 @@ class Checker {
     need(static_cast<int64_t>(o.kvHeads) * o.headDim == o.k.width && o.k.width == o.v.width, "k or v is not kvHeads * headDim wide");
     tokens(o.k);
     tokens(o.v);
+    rotation(o.table, o.k, o.headDim, o.style);
   }
 
   void attention(const op::Attention& o) const {
@@ -195,6 +201,7 @@ class Checker {
     need((o.bias.space != 0) == (o.buckets.space != 0), "a bias without buckets, or buckets without a bias");
     tokens(o.q);
     tokens(o.out);
+    rotation(o.table, o.q, o.headDim, o.style);
   }
 
   void tokens(const Operand& o) const { need(o.domain == static_cast<int32_t>(Domain::tokens), "an operand is not of tokens"); }

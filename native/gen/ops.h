@@ -3,7 +3,7 @@
 #include <stdint.h>
 
 namespace loquent {
-constexpr int32_t tableHash = 1405927399;
+constexpr int32_t tableHash = 148993410;
 constexpr int32_t programMagic = 827412300;
 constexpr int32_t lineBytes = 64;
 enum class Domain : int32_t { fixed = 0, tokens = 1, samples = 2 };
@@ -54,7 +54,7 @@ enum class Encoding : int32_t { bf16 = 0, q8_0 = 1 };
 struct Operand { int32_t space, offset, domain, rows, width, stride, column, storage; };
 enum class Kind : int32_t { activation, weight, frame, output };
 struct OperandRule { const char* name; Kind kind; bool optional; };
-struct OpRule { const char* name; int32_t id, words, operands; OperandRule operand[5]; };
+struct OpRule { const char* name; int32_t id, words, operands; OperandRule operand[6]; };
 constexpr OpRule opRules[] = {
     {"embedding", 1, 24, 3, {{"ids", Kind::frame, false}, {"weight", Kind::weight, false}, {"out", Kind::output, false}}},
     {"linear", 2, 33, 4, {{"x", Kind::activation, false}, {"weight", Kind::weight, false}, {"bias", Kind::weight, true}, {"out", Kind::output, false}}},
@@ -62,8 +62,8 @@ constexpr OpRule opRules[] = {
     {"addRmsNorm", 4, 42, 5, {{"x", Kind::activation, false}, {"y", Kind::activation, false}, {"weight", Kind::weight, false}, {"sum", Kind::output, false}, {"out", Kind::output, false}}},
     {"ropeTable", 5, 37, 4, {{"positions", Kind::frame, false}, {"lengths", Kind::frame, false}, {"frequencies", Kind::weight, false}, {"out", Kind::output, false}}},
     {"rope", 6, 27, 3, {{"x", Kind::activation, false}, {"table", Kind::activation, false}, {"out", Kind::output, false}}},
-    {"writeKv", 7, 19, 2, {{"k", Kind::activation, false}, {"v", Kind::activation, false}}},
-    {"attention", 8, 47, 5, {{"q", Kind::activation, false}, {"slopes", Kind::weight, true}, {"bias", Kind::weight, true}, {"buckets", Kind::weight, true}, {"out", Kind::output, false}}},
+    {"writeKv", 7, 28, 3, {{"k", Kind::activation, false}, {"v", Kind::activation, false}, {"table", Kind::activation, true}}},
+    {"attention", 8, 56, 6, {{"q", Kind::activation, false}, {"table", Kind::activation, true}, {"slopes", Kind::weight, true}, {"bias", Kind::weight, true}, {"buckets", Kind::weight, true}, {"out", Kind::output, false}}},
     {"gatedActivation", 9, 25, 3, {{"gate", Kind::activation, false}, {"up", Kind::activation, false}, {"out", Kind::output, false}}},
     {"add", 10, 24, 3, {{"x", Kind::activation, false}, {"y", Kind::activation, false}, {"out", Kind::output, false}}},
     {"selectRows", 11, 16, 2, {{"x", Kind::activation, false}, {"out", Kind::output, false}}},
@@ -135,19 +135,22 @@ struct Rope {
   int32_t headDim;
   Style style;
 };
-/** stores keys and values of this step at their slots of the paged cache of a layer */
+/** stores keys and values of this step at their slots of the paged cache of a layer; keys rotated as by rope where there is a table */
 struct WriteKv {
   static constexpr Op op = Op::writeKv;
   Operand k;
   Operand v;
+  Operand table;
   int32_t layer;
   int32_t kvHeads;
   int32_t headDim;
+  Style style;
 };
-/** softmax(scale * q . k) . v over the cached keys at positions [max(0, p - window + 1), p]; window 0 sees all, softcap 0 is off. After scale and cap a score loses slopes[head] * distance (ALiBi) and gains bias[buckets[distance]][head] (relative bias; distances beyond the last count as the last) */
+/** softmax(scale * q . k) . v over the cached keys at positions [max(0, p - window + 1), p]; window 0 sees all, softcap 0 is off. After scale and cap a score loses slopes[head] * distance (ALiBi) and gains bias[buckets[distance]][head] (relative bias; distances beyond the last count as the last). q is rotated as by rope where there is a table */
 struct Attention {
   static constexpr Op op = Op::attention;
   Operand q;
+  Operand table;
   Operand slopes;
   Operand bias;
   Operand buckets;
@@ -159,6 +162,7 @@ struct Attention {
   float scale;
   int32_t window;
   float softcap;
+  Style style;
 };
 /** out = activation(gate) * up */
 struct GatedActivation {

@@ -19,7 +19,7 @@ constexpr int32_t piecesPerThread = 8, mostPieces = 4096;
 /** What a key of a unit costs beside that of each row: it comes from memory. */
 constexpr int32_t keyCost = 16;
 /** The least worth handing out. */
-constexpr int64_t leastCost = 4096;
+constexpr int64_t leastCost = 2048;
 
 /** A stretch of tokens of a sequence, and its keys. `partial >= 0`: one of `splits` stretches of keys that others do too. */
 struct Unit {
@@ -45,7 +45,7 @@ LOQUENT_INLINE Capacity capacityOf(const Limits& l, const op::Attention& o) {
   return {tiles + mostPartials, lineBytes + static_cast<int64_t>(padded(o.headDim)) * 4};
 }
 
-/** The shared memory of an attention: units, where pieces begin (of units times KV heads), counts of splits done, partials. */
+/** The shared memory of an attention: units, where pieces begin (of units times KV heads; the end twice), counts of splits done, partials. */
 struct Work {
   Unit* unit;
   int32_t* piece;
@@ -57,14 +57,14 @@ LOQUENT_INLINE int64_t wholeLines(int64_t bytes) { return (bytes + lineBytes - 1
 
 LOQUENT_INLINE size_t bytesOfWork(const Limits& l, const op::Attention& o) {
   const Capacity c = capacityOf(l, o);
-  return static_cast<size_t>(wholeLines(c.units * static_cast<int64_t>(sizeof(Unit))) + wholeLines((mostPieces + 1) * 4) +
+  return static_cast<size_t>(wholeLines(c.units * static_cast<int64_t>(sizeof(Unit))) + wholeLines((mostPieces + 2) * 4) +
                              wholeLines(mostPartials * 4) + mostPartials * c.partialBytes);
 }
 
 LOQUENT_INLINE Work workIn(const Step& s, const op::Attention& o) {
   const Capacity c = capacityOf(*s.limits, o);
   uint8_t* pieces = s.shared + wholeLines(c.units * static_cast<int64_t>(sizeof(Unit)));
-  uint8_t* done = pieces + wholeLines((mostPieces + 1) * 4);
+  uint8_t* done = pieces + wholeLines((mostPieces + 2) * 4);
   return {reinterpret_cast<Unit*>(s.shared), reinterpret_cast<int32_t*>(pieces), reinterpret_cast<std::atomic<int32_t>*>(done),
           done + wholeLines(mostPartials * 4)};
 }
@@ -111,7 +111,7 @@ LOQUENT_INLINE int32_t cutPieces(const Work& work, int32_t units, const op::Atte
     }
     sum += costOf(work.unit[i / o.kvHeads], group);
   }
-  work.piece[pieces] = units * o.kvHeads;
+  work.piece[pieces] = work.piece[pieces + 1] = units * o.kvHeads;
   return pieces;
 }
 

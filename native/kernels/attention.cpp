@@ -6,6 +6,7 @@
 // keys, so that a decoded token and the same token in a chunk of a prompt have the same bits.
 #include "attention-query.h"
 #include "attention-work.h"
+#include "rotation.h"
 
 namespace loquent::LOQUENT_ISA {
 namespace {
@@ -17,6 +18,8 @@ struct Scratch {
   uint32_t* queries;
   float* values;
   float* merged;
+  /** A query head, rotated. */
+  float* rotated;
 };
 
 int32_t scratchRows(const op::Attention& o) { return tokenTile * (o.heads / o.kvHeads); }
@@ -27,14 +30,14 @@ Scratch scratchOf(const op::Attention& o, uint8_t* scratch) {
   auto* partial = reinterpret_cast<Partial*>(row + rows);
   auto* words = reinterpret_cast<uint32_t*>(reinterpret_cast<uint8_t*>(partial) + wholeLines(rows * static_cast<int64_t>(sizeof(Partial))));
   float* first = reinterpret_cast<float*>(words + values);
-  return {row, partial, words, first, first + values};
+  return {row, partial, words, first, first + values, first + 2 * values};
 }
 
 size_t attentionScratch(const Limits&, const void* record) {
   const auto& o = as<op::Attention>(record);
   const int64_t rows = scratchRows(o);
   return static_cast<size_t>(rows * static_cast<int64_t>(sizeof(Row)) + wholeLines(rows * static_cast<int64_t>(sizeof(Partial))) +
-                             rows * padded(o.headDim) * 12);
+                             (3 * rows + 1) * padded(o.headDim) * 4);
 }
 
 /** One KV head of a unit. */
@@ -70,6 +73,13 @@ LOQUENT_INLINE void locate(const Context& c, const Item& item, int32_t low, cons
   }
 }
 
+const float* queryOf(const Context& c, int32_t token, int32_t head) {
+  const float* q = rowOf(c.step, c.o.q, token) + head * c.o.headDim;
+  if (c.o.table.space == 0) return q;
+  rotateHead(c.o.style, q, rowOf(c.step, c.o.table, token), c.o.table.width / 2, c.room.rotated, c.o.headDim);
+  return c.room.rotated;
+}
+
 void prepareRows(const Context& c, const Item& item) {
   const int32_t* positions = ints(c.step, Field::positions);
   const int32_t count = (item.unit->end - item.unit->begin) * c.group;
@@ -90,7 +100,7 @@ void prepareRows(const Context& c, const Item& item) {
     row.merged = c.room.merged + static_cast<int64_t>(r) * c.shape.width;
     row.position = positions[token];
     row.head = head;
-    row.unit = encode(rowOf(c.step, c.o.q, token) + head * c.o.headDim, words);
+    row.unit = encode(queryOf(c, token, head), words);
     row.factor = c.shape.plain ? row.unit * c.shape.scale * powersOfTwo : powersOfTwo;
   }
 }
@@ -243,12 +253,15 @@ void runSplit(const Context& c, const Item& item, const Item* after) {
 }
 
 template <KvFormat K>
-void runItems(const Context& c, int32_t begin, int32_t end) {
+void runItems(const Context& c, const int32_t* piece) {
+  const int32_t begin = piece[0], end = piece[1];
+  // The first of the piece that follows counts too: most often the same thread's turn comes to it.
+  const int32_t last = end < piece[2] ? end + 1 : end;
   const auto itemAt = [&](int32_t i) { return Item{c.work.unit + i / c.o.kvHeads, i % c.o.kvHeads}; };
   for (int32_t i = begin; i < end; i++) {
-    const Item item = itemAt(i), after = itemAt(i + 1 < end ? i + 1 : i);
+    const Item item = itemAt(i), after = itemAt(i + 1 < last ? i + 1 : i);
     prepareRows(c, item);
-    (item.unit->partial >= 0 ? runSplit<K> : runWhole<K>)(c, item, i + 1 < end ? &after : nullptr);
+    (item.unit->partial >= 0 ? runSplit<K> : runWhole<K>)(c, item, i + 1 < last ? &after : nullptr);
   }
 }
 
@@ -265,11 +278,11 @@ int32_t attentionTasks(const Step& s, const void* record) { return layOut(s, as<
 size_t attentionShared(const Limits& l, const void* record) { return bytesOfWork(l, as<op::Attention>(record)); }
 
 void runAttention(const Step& s, const void* record, int32_t task, uint8_t* scratch) {
-  constexpr void (*byFormat[])(const Context&, int32_t, int32_t) = {runItems<KvFormat::f32>, runItems<KvFormat::bf16>, runItems<KvFormat::int8>};
+  constexpr void (*byFormat[])(const Context&, const int32_t*) = {runItems<KvFormat::f32>, runItems<KvFormat::bf16>, runItems<KvFormat::int8>};
   const auto& o = as<op::Attention>(record);
   const Cache& cache = s.caches[o.layer];
   const Context context = {s, o, cache, headLayout(cache.format, cache.headDim), shapeOf(s, o), workIn(s, o), scratchOf(o, scratch), o.heads / o.kvHeads};
-  byFormat[static_cast<int>(cache.format)](context, context.work.piece[task], context.work.piece[task + 1]);
+  byFormat[static_cast<int>(cache.format)](context, context.work.piece + task);
 }
 
 }  // namespace

@@ -125,7 +125,7 @@ export function makeNode(
     name,
     inputs: Object.freeze({ ...inputs }),
     outputs: Object.freeze(Object.fromEntries(outputs)),
-    attributes: Object.freeze({ ...attributes }),
+    attributes: Object.freeze({ ...shape.defaults, ...attributes }),
   })
 }
 

@@ -7,6 +7,7 @@ import { rowBytes } from '../tensor/format.ts'
 import { encodeInputs } from './encode-inputs.ts'
 import { fuseGatedLinears } from './fuse-gated-linears.ts'
 import { fuseResidualNorms } from './fuse-residual-norms.ts'
+import { fuseRopes } from './fuse-ropes.ts'
 import { Graph } from './graph.ts'
 import { mergeLinears } from './merge-linears.ts'
 import type { GraphData, Value } from './node.ts'
@@ -234,6 +235,32 @@ test('the place of an encoded value says what it is, and its rows are an odd num
     assert.deepEqual([places['out']!.format, places['out']!.stride], ['bf16', 16])
   }
   for (const { places } of instructions.filter((i) => i.op === 'linear')) assert.equal(places['x']!.format, 'bf16')
+})
+
+/** Keys and queries turned; `also` reads the turned queries besides. */
+function rotatedModel(also: boolean): GraphData {
+  const g = new Graph(anyShape({ e: [50, 8] }))
+  const ids = g.frame('tokenIds', 'tokens')
+  const x = g.op('embedding', 'x', { ids, weight: g.weight('e', 50, 8) }, {})['out']!
+  const shape = { layer: g.cache({ kvHeads: 1, headDim: 8 }), kvHeads: 1, headDim: 8 }
+  const style = 'interleaved'
+  const rope = (name: string) => g.op('rope', name, { x, table: x }, { heads: 1, headDim: 8, style })['out']!
+  const [q, k] = [rope('q'), rope('k')]
+  g.op('writeKv', 'kv', { k, v: x }, shape)
+  g.op('attention', 'mixed', { q }, { ...shape, heads: 1, scale: 1, window: 0, softcap: 0 })
+  if (also) g.op('selectRows', 'rows', { x: g.columns(q, 0, 4) }, {})
+  return g.finish()
+}
+
+test('a rope becomes a part of the only op that reads it', () => {
+  const { nodes } = fuseRopes(rotatedModel(false))
+  assert.deepEqual(names(nodes), ['embedding x', 'writeKv kv', 'attention mixed'])
+  for (const n of nodes.slice(1)) assert.equal(n.attributes['style'], 'interleaved')
+  assert.equal((nodes[2]!.inputs['q'] as Value).name, 'x')
+  assert.equal((nodes[1]!.inputs['table'] as Value).name, 'x')
+  const { nodes: kept } = fuseRopes(rotatedModel(true))
+  assert.deepEqual(names(kept), ['embedding x', 'rope q', 'writeKv kv', 'attention mixed', 'selectRows rows'])
+  assert.equal(kept[3]!.inputs['table'], undefined)
 })
 
 /** Gate and up of one value; `also` reads something of them besides. */

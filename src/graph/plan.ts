@@ -5,6 +5,7 @@ import type { KvFormat } from '../tensor/kv-format.ts'
 import { encodeInputs } from './encode-inputs.ts'
 import { fuseGatedLinears } from './fuse-gated-linears.ts'
 import { fuseResidualNorms } from './fuse-residual-norms.ts'
+import { fuseRopes } from './fuse-ropes.ts'
 import { mergeLinears } from './merge-linears.ts'
 import type { GraphData, Node, Operand, Weight } from './node.ts'
 import { align, placeActivations } from './place-activations.ts'
@@ -33,7 +34,7 @@ export function planProgram(
 ): Program {
   assert(limits.blockSize === policy.blockSize, 'plan: the limits and the backend disagree on the KV block size')
   const merged = mergeLinears(graph, sameFormat(stored, options.wanted))
-  const fused = fuseGatedLinears(fuseResidualNorms(merged))
+  const fused = fuseRopes(fuseGatedLinears(fuseResidualNorms(merged)))
   const weights = placeWeights(fused, policy, stored, options.wanted)
   const rewritten = encodeInputs(fused, (weight) => weights.find(weight).input)
   const activations = placeActivations(rewritten, limits, options.reuse ?? true)

@@ -55,6 +55,8 @@ export interface OpShape {
   readonly doc: string
   readonly operands: Readonly<Record<string, OperandShape>>
   readonly attributes: Readonly<Record<string, AttributeType>>
+  /** Attributes that a graph need not name, because passes set them. */
+  readonly defaults?: AttributeValues
   /** Frame fields read or written beyond those named as operands. */
   readonly frame: readonly FrameField[]
   /** Shape of each output; throws a RangeError when the operands do not fit together. */
@@ -71,6 +73,10 @@ const reusing = (operand: string) => ({ ...output, reuses: operand })
 
 function need(condition: boolean, message: string): void {
   if (!condition) throw new RangeError(message)
+}
+
+function needTable({ table }: Facts, a: AttributeValues): void {
+  need(!table || table.width <= Number(a['headDim']), 'more rotary dimensions than a head has')
 }
 
 const like = (x: OperandFacts | undefined): Shape => ({ domain: x!.domain, width: x!.width })
@@ -160,12 +166,14 @@ export const ops = {
   },
   writeKv: {
     id: 7,
-    doc: 'stores keys and values of this step at their slots of the paged cache of a layer',
-    operands: { k: activation, v: activation },
-    attributes: { layer: 'i32', kvHeads: 'i32', headDim: 'i32' },
+    doc: 'stores keys and values of this step at their slots of the paged cache of a layer; keys rotated as by rope where there is a table',
+    operands: { k: activation, v: activation, table: optional(activation) },
+    attributes: { layer: 'i32', kvHeads: 'i32', headDim: 'i32', style: ropeStyles },
+    defaults: { style: 'half' },
     frame: ['slots'],
     shape: (o, a) => {
       const width = Number(a['kvHeads']) * Number(a['headDim'])
+      needTable(o, a)
       need(o['k']!.width === width && o['v']!.width === width, 'writeKv: k or v is not kvHeads * headDim wide')
       return {}
     },
@@ -173,15 +181,25 @@ export const ops = {
   },
   attention: {
     id: 8,
-    doc: 'softmax(scale * q . k) . v over the cached keys at positions [max(0, p - window + 1), p]; window 0 sees all, softcap 0 is off. After scale and cap a score loses slopes[head] * distance (ALiBi) and gains bias[buckets[distance]][head] (relative bias; distances beyond the last count as the last)',
+    doc: 'softmax(scale * q . k) . v over the cached keys at positions [max(0, p - window + 1), p]; window 0 sees all, softcap 0 is off. After scale and cap a score loses slopes[head] * distance (ALiBi) and gains bias[buckets[distance]][head] (relative bias; distances beyond the last count as the last). q is rotated as by rope where there is a table',
     operands: {
       q: activation,
+      table: optional(activation),
       slopes: optional(weight),
       bias: optional(weight),
       buckets: optional(weight),
       out: output,
     },
-    attributes: { layer: 'i32', ...headAttributes, kvHeads: 'i32', scale: 'f32', window: 'i32', softcap: 'f32' },
+    attributes: {
+      layer: 'i32',
+      ...headAttributes,
+      kvHeads: 'i32',
+      scale: 'f32',
+      window: 'i32',
+      softcap: 'f32',
+      style: ropeStyles,
+    },
+    defaults: { style: 'half' },
     frame: ['positions', 'tokenSequences', 'queryStarts', 'contextLengths', 'blockTables'],
     shape: (o, a) => {
       need(o['q']!.width === Number(a['heads']) * Number(a['headDim']), 'attention: q is not heads * headDim wide')
@@ -189,6 +207,7 @@ export const ops = {
       need(!o['slopes'] || o['slopes'].width === Number(a['heads']), 'attention: there is not one slope a head')
       need(!o['bias'] || o['bias'].width === Number(a['heads']), 'attention: there is not one bias a head')
       need(!o['bias'] === !o['buckets'], 'attention: a bias needs buckets, and buckets a bias')
+      needTable(o, a)
       return { out: like(o['q']) }
     },
     cost: (o) => ({ flops: 4 * o['q']!.width, bytes: 8 * o['q']!.width }),
@@ -328,5 +347,10 @@ export const opShape = (name: OpName): OpShape => ops[name]
 type Attributes<N extends OpName> = (typeof ops)[N]['attributes']
 type ValueOf<T> = T extends readonly string[] ? T[number] : number
 
-/** Attribute values that an op takes, typed from the table. */
-export type AttributesOf<N extends OpName> = { readonly [A in keyof Attributes<N>]: ValueOf<Attributes<N>[A]> }
+type Given<N extends OpName> = { readonly [A in keyof Attributes<N>]: ValueOf<Attributes<N>[A]> }
+type Defaulted<N extends OpName> = (typeof ops)[N] extends { readonly defaults: infer D }
+  ? keyof D & keyof Given<N>
+  : never
+
+/** Attribute values that an op takes, typed from the table; those that have a default may be left out. */
+export type AttributesOf<N extends OpName> = Omit<Given<N>, Defaulted<N>> & Partial<Pick<Given<N>, Defaulted<N>>>

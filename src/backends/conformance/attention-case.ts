@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
-import type { AttributesOf } from '../../ops/table.ts'
+import type { Value } from '../../graph/node.ts'
+import { type AttributesOf, type RopeStyle, ropeStyles } from '../../ops/table.ts'
 import type { KvFormat } from '../../tensor/kv-format.ts'
-import { openBench } from './bench.ts'
+import { rotateRow } from '../reference/rope.ts'
+import { type Build, openBench } from './bench.ts'
 import { type Case, input } from './case.ts'
 import type { Random } from './random.ts'
 import { blocksFor, fillStep, makeWorld, mixed } from './schedule.ts'
@@ -20,6 +22,50 @@ interface Tables {
   /** A row of biases, one a head, for each bucket, and the bucket of each distance. */
   readonly bias?: Float32Array
   readonly buckets?: Float32Array
+}
+
+type Inputs = Parameters<Build['g']['op']>[2]
+
+/** Rotary positions: how fast each pair of dimensions turns, and which dimensions are pairs. */
+interface Rotation {
+  readonly frequencies: Float32Array
+  readonly style: RopeStyle
+}
+
+function rotationOf(random: Random, headDim: number): Rotation | undefined {
+  if (headDim < 2 || random.chance(0.5)) return undefined
+  const pairs = random.pick([headDim >> 1, random.int(1, headDim >> 1)])
+  return { frequencies: Float32Array.from({ length: pairs }, (_, i) => 0.9 / (i + 1)), style: random.pick(ropeStyles) }
+}
+
+/** Rows of heads, turned as far as each token's position says: each sequence from 0 on. */
+function rotate(rows: Float32Array, lengths: readonly number[], headDim: number, r: Rotation): Float32Array {
+  const out = rows.slice()
+  const positions = lengths.flatMap((length) => Array.from({ length }, (_, position) => position))
+  const heads = rows.length / positions.length / headDim
+  for (const [token, position] of positions.entries()) {
+    const table = Float32Array.from([
+      ...r.frequencies.map((f) => Math.cos(Math.fround(f * position))),
+      ...r.frequencies.map((f) => Math.sin(Math.fround(f * position))),
+    ])
+    const row = out.subarray(token * heads * headDim, (token + 1) * heads * headDim)
+    rotateRow(row, table, { heads, headDim, style: r.style })
+  }
+  return out
+}
+
+/** q and k behind a `rope` each, which the planner makes a part of what reads them. */
+function rotated(g: Build['g'], q: Value, k: Value, shape: Shape, { frequencies, style }: Rotation): [Value, Value] {
+  const inputs: Inputs = {
+    positions: g.frame('positions', 'tokens'),
+    lengths: g.frame('ropeLengths', 'tokens'),
+    frequencies: g.constant(1, frequencies),
+  }
+  const scales = { threshold: LONG, scaleShort: 1, scaleLong: 1, dynamicFactor: 0, base: 1 }
+  const table = g.op('ropeTable', 'table', inputs, scales)['out']!
+  const rope = (name: string, x: Value, heads: number) =>
+    g.op('rope', name, { x, table }, { heads, headDim: shape.headDim, style })['out']!
+  return [rope('q.rope', q, shape.heads), rope('k.rope', k, shape.kvHeads)]
 }
 
 /** What is added to the score of a key so far away. */
@@ -106,6 +152,7 @@ export const attentionCase: Case = {
       v: random.normals(total * kvWidth),
       ...biasTables(random, shape.heads),
     }
+    const rotation = rotationOf(random, shape.headDim)
     const blocks = blocksFor(lengths, blockSize) + 2
     const bench = await openBench(backend, random, {
       limits: { tokens: total, sequences: lengths.length, context: LONG, blocks },
@@ -115,9 +162,9 @@ export const attentionCase: Case = {
         const unused = b.g.cache({ kvHeads: 1, headDim: 4 })
         const layer = b.g.cache({ kvHeads, headDim })
         assert.equal(layer, unused + 1)
-        const k = input(b, 'k', kvWidth, tables.k)
         const v = input(b, 'v', kvWidth, tables.v)
-        const q = input(b, 'q', qWidth, tables.q)
+        const given: [Value, Value] = [input(b, 'q', qWidth, tables.q), input(b, 'k', kvWidth, tables.k)]
+        const [q, k] = rotation ? rotated(b.g, ...given, shape, rotation) : given
         b.g.op('writeKv', 'write', { k, v }, { layer, kvHeads, headDim })
         const { slopes, bias, buckets } = tables
         const inputs = {
@@ -129,13 +176,15 @@ export const attentionCase: Case = {
         b.g.op('attention', 'attention', inputs, { ...shape, layer })
       },
     })
+    const turned = (rows: Float32Array) => (rotation ? rotate(rows, lengths, shape.headDim, rotation) : rows)
+    const seen = { ...tables, q: turned(tables.q), k: turned(tables.k) }
     bench.poisonCache()
     const world = makeWorld(random, lengths, bench.limits)
     for (const step of mixed(random, lengths, random.pick(long ? [total, 200] : [total, 20, 64]))) {
       const rows = fillStep(bench.frame, bench.limits, world, step)
       await bench.run()
       rows.forEach(({ sequence, position }, r) => {
-        checkDefinition(tables, shape, world.firstIds[sequence]!, position, bench.row('attention', r), definition[kv])
+        checkDefinition(seen, shape, world.firstIds[sequence]!, position, bench.row('attention', r), definition[kv])
       })
     }
   },

@@ -1,13 +1,15 @@
 import { assert } from '../../base/assert.ts'
 import { blocksPerSequence } from '../../ops/domain.ts'
+import type { RopeStyle } from '../../ops/table.ts'
 import type { KvFormat } from '../../tensor/kv-format.ts'
 import { keyIndex, type PagedCache, valueDistance } from './cache.ts'
 import { type Matrix, rowOf, type Step } from './operand.ts'
+import { type RotationAttributes, rotateRow } from './rope.ts'
 import { nearest, roundTo, toBfloat16, toScaledBytes } from './rounding.ts'
 
 export function writeKv(
-  o: { k: Matrix; v: Matrix },
-  a: { layer: number; kvHeads: number; headDim: number },
+  o: { k: Matrix; v: Matrix; table?: Matrix },
+  a: { layer: number; kvHeads: number; headDim: number; style: RopeStyle },
   step: Step,
   from: number,
   to: number,
@@ -16,9 +18,17 @@ export function writeKv(
   assert(cache, `no cache for layer ${a.layer}`)
   for (let r = from; r < to; r++) {
     const at = keyIndex(cache, step.frame.slots[r]!, 0)
-    store(cache, rowOf(o.k, r), at)
+    store(cache, rotated(rowOf(o.k, r), o.table && rowOf(o.table, r), { ...a, heads: a.kvHeads }), at)
     store(cache, rowOf(o.v, r), at + valueDistance(cache))
   }
+}
+
+/** A row of heads, rotated where there is a table. */
+function rotated(row: Float32Array, table: Float32Array | undefined, a: RotationAttributes): Float32Array {
+  if (!table) return row
+  const out = row.slice()
+  rotateRow(out, table, a)
+  return out
 }
 
 /** Writes the heads of one token, rounded to what the cache keeps. */
@@ -38,6 +48,7 @@ type AttentionAttributes = {
   scale: number
   window: number
   softcap: number
+  style: RopeStyle
 }
 
 /** Slots of positions `[first, last]` of a token's sequence, through its block table. */
@@ -86,6 +97,7 @@ type Bias = (distance: number) => number
 
 type AttentionOperands = {
   readonly q: Matrix
+  readonly table?: Matrix
   readonly slopes?: Matrix
   readonly bias?: Matrix
   readonly buckets?: Matrix
@@ -135,7 +147,7 @@ export function attention(o: AttentionOperands, a: AttentionAttributes, step: St
     const position = step.frame.positions[r]!
     const first = a.window > 0 ? Math.max(0, position - a.window + 1) : 0
     const slots = slotsOf(step, r, first, position)
-    const q = rowOf(o.q, r)
+    const q = rotated(rowOf(o.q, r), o.table && rowOf(o.table, r), a)
     const out = rowOf(o.out, r)
     for (let h = 0; h < a.heads; h++) {
       const keys = slots.map((slot) => keyIndex(cache, slot, Math.floor(h / group)))

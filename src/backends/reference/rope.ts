@@ -47,27 +47,32 @@ export function ropeTable(
   }
 }
 
+export type RotationAttributes = { heads: number; headDim: number; style: RopeStyle }
+
+/** Rotates the heads of a row in place, by its row of the table. */
+export function rotateRow(x: Float32Array, table: Float32Array, a: RotationAttributes): void {
+  const pairs = table.length / 2
+  const [step, apart] = a.style === 'half' ? [1, pairs] : [2, 1]
+  for (let h = 0; h < a.heads; h++) {
+    for (let i = 0; i < pairs; i++) {
+      const first = h * a.headDim + step * i
+      const [p, q] = [x[first]!, x[first + apart]!]
+      x[first] = p * table[i]! - q * table[pairs + i]!
+      x[first + apart] = q * table[i]! + p * table[pairs + i]!
+    }
+  }
+}
+
 export function rope(
   o: { x: Matrix; table: Matrix; out: Matrix },
-  a: { heads: number; headDim: number; style: RopeStyle },
+  a: RotationAttributes,
   _step: Step,
   from: number,
   to: number,
 ): void {
-  const pairs = o.table.width / 2
-  const [step, apart] = a.style === 'half' ? [1, pairs] : [2, 1]
   for (let r = from; r < to; r++) {
-    const x = rowOf(o.x, r)
-    const out = rowOf(o.out, r)
-    const table = rowOf(o.table, r)
+    const [x, out] = [rowOf(o.x, r), rowOf(o.out, r)]
     if (out.byteOffset !== x.byteOffset || out.buffer !== x.buffer) out.set(x)
-    for (let h = 0; h < a.heads; h++) {
-      for (let i = 0; i < pairs; i++) {
-        const first = h * a.headDim + step * i
-        const [p, q] = [x[first]!, x[first + apart]!]
-        out[first] = p * table[i]! - q * table[pairs + i]!
-        out[first + apart] = q * table[i]! + p * table[pairs + i]!
-      }
-    }
+    rotateRow(out, rowOf(o.table, r), a)
   }
 }
