@@ -89,10 +89,11 @@ class Checker {
     return ((rowsOf(o) - 1) * o.stride + o.column + o.width) * 4;
   }
 
-  /** Only `encode` makes rows that are not float32, and only `linear` reads them. */
+  /** Only some ops make rows that are not float32, and only products read them. */
   int64_t encodedBytesOf(const OperandRule& rule, const Operand& o, Format format, const std::string& name) const {
-    const bool made = rule_.id == static_cast<int32_t>(Op::encode) && rule.kind == Kind::output;
-    const bool multiplies = rule_.id == static_cast<int32_t>(Op::linear) || rule_.id == static_cast<int32_t>(Op::gatedLinear);
+    const Op op = static_cast<Op>(rule_.id);
+    const bool made = (op == Op::encode || op == Op::rmsNorm || op == Op::addRmsNorm) && name == "out";
+    const bool multiplies = op == Op::linear || op == Op::gatedLinear;
     const bool read = multiplies && name == "x";
     if ((!made && !read) || (format != Format::bf16 && format != Format::q8_0)) refuse(name + " is not float32 rows");
     if (o.column != 0 || (format == Format::q8_0 && o.width % blockLength != 0)) refuse(name + " is not whole blocks");
@@ -147,13 +148,21 @@ class Checker {
     need(static_cast<int32_t>(a) >= 0 && static_cast<int32_t>(a) <= static_cast<int32_t>(Activation::silu), "unknown activation");
   }
 
+  void rounded(const Operand& out, Rounding rounding) const {
+    const Format format = rounding == Rounding::bf16 ? Format::bf16 : rounding == Rounding::q8_0 ? Format::q8_0 : Format::f32;
+    need(rounding >= Rounding::none && rounding <= Rounding::q8_0, "unknown rounding");
+    need(out.storage == static_cast<int32_t>(format), "out is not what it is rounded to");
+  }
+
   void norm(const op::RmsNorm& o) const {
     same(o.out, {&o.x});
+    rounded(o.out, o.rounding);
     plain(o.weight, o.out.width);
   }
 
   void addNorm(const op::AddRmsNorm& o) const {
     same(o.out, {&o.x, &o.y, &o.sum});
+    rounded(o.out, o.rounding);
     plain(o.weight, o.out.width);
   }
 

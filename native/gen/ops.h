@@ -3,7 +3,7 @@
 #include <stdint.h>
 
 namespace loquent {
-constexpr int32_t tableHash = 148993410;
+constexpr int32_t tableHash = 776213539;
 constexpr int32_t programMagic = 827412300;
 constexpr int32_t lineBytes = 64;
 enum class Domain : int32_t { fixed = 0, tokens = 1, samples = 2 };
@@ -48,6 +48,7 @@ constexpr int32_t fieldCount = 34;
 enum class Op : int32_t { embedding = 1, linear = 2, rmsNorm = 3, addRmsNorm = 4, ropeTable = 5, rope = 6, writeKv = 7, attention = 8, gatedActivation = 9, add = 10, selectRows = 11, penalize = 12, maskTokens = 13, warp = 14, choose = 15, topTokens = 16, encode = 17, gatedLinear = 18 };
 constexpr int32_t opCount = 19;
 enum class Activation : int32_t { none = 0, relu = 1, gelu = 2, gelu_tanh = 3, quick_gelu = 4, silu = 5 };
+enum class Rounding : int32_t { none = 0, bf16 = 1, q8_0 = 2 };
 enum class Style : int32_t { half = 0, interleaved = 1 };
 enum class Encoding : int32_t { bf16 = 0, q8_0 = 1 };
 /** An operand resolved to memory: offset in lines, the rest in elements; storage is format | layout << 8. */
@@ -58,8 +59,8 @@ struct OpRule { const char* name; int32_t id, words, operands; OperandRule opera
 constexpr OpRule opRules[] = {
     {"embedding", 1, 24, 3, {{"ids", Kind::frame, false}, {"weight", Kind::weight, false}, {"out", Kind::output, false}}},
     {"linear", 2, 33, 4, {{"x", Kind::activation, false}, {"weight", Kind::weight, false}, {"bias", Kind::weight, true}, {"out", Kind::output, false}}},
-    {"rmsNorm", 3, 26, 3, {{"x", Kind::activation, false}, {"weight", Kind::weight, false}, {"out", Kind::output, false}}},
-    {"addRmsNorm", 4, 42, 5, {{"x", Kind::activation, false}, {"y", Kind::activation, false}, {"weight", Kind::weight, false}, {"sum", Kind::output, false}, {"out", Kind::output, false}}},
+    {"rmsNorm", 3, 27, 3, {{"x", Kind::activation, false}, {"weight", Kind::weight, false}, {"out", Kind::output, false}}},
+    {"addRmsNorm", 4, 43, 5, {{"x", Kind::activation, false}, {"y", Kind::activation, false}, {"weight", Kind::weight, false}, {"sum", Kind::output, false}, {"out", Kind::output, false}}},
     {"ropeTable", 5, 37, 4, {{"positions", Kind::frame, false}, {"lengths", Kind::frame, false}, {"frequencies", Kind::weight, false}, {"out", Kind::output, false}}},
     {"rope", 6, 27, 3, {{"x", Kind::activation, false}, {"table", Kind::activation, false}, {"out", Kind::output, false}}},
     {"writeKv", 7, 28, 3, {{"k", Kind::activation, false}, {"v", Kind::activation, false}, {"table", Kind::activation, true}}},
@@ -100,6 +101,7 @@ struct RmsNorm {
   Operand out;
   float epsilon;
   float offset;
+  Rounding rounding;
 };
 /** sum = x + y; out = rmsNorm(sum) */
 struct AddRmsNorm {
@@ -111,6 +113,7 @@ struct AddRmsNorm {
   Operand out;
   float epsilon;
   float offset;
+  Rounding rounding;
 };
 /** cosines then sines of position * frequency, one row a token. Row 0 of frequencies serves sequences whose rope length is at most threshold, row 1 longer ones; dynamicFactor > 0 raises the base with the length instead (NTK) */
 struct RopeTable {
@@ -213,7 +216,7 @@ struct TopTokens {
   static constexpr Op op = Op::topTokens;
   Operand logits;
 };
-/** x rounded to what a product takes; only linear and gatedLinear read the result (see ops/encoding.ts) */
+/** x rounded to what a product takes; only linear and gatedLinear read what is rounded so, here or where it is made (see ops/encoding.ts) */
 struct Encode {
   static constexpr Op op = Op::encode;
   Operand x;

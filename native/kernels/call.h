@@ -30,22 +30,29 @@ LOQUENT_INLINE const R& as(const void* record) {
 LOQUENT_INLINE int32_t ceilDiv(int32_t a, int32_t b) { return (a + b - 1) / b; }
 LOQUENT_INLINE int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
 
-/** Rows that make a piece worth the trouble of handing it out. */
-LOQUENT_INLINE int32_t rowsPerTask(int32_t width) {
-  constexpr int32_t elements = 16384;
-  return width >= elements ? 1 : elements / (width > 0 ? width : 1);
+/** Rows of a piece: all pieces are about equal, and worth the trouble of handing them out. */
+LOQUENT_INLINE int32_t rowsPerTask(const Step& s, const Operand& o) {
+  constexpr int64_t leastElements = 4096;
+  constexpr int32_t piecesPerThread = 4;
+  const int32_t rows = rowsOf(s, o);
+  const int64_t worth = static_cast<int64_t>(rows) * o.width / leastElements, most = static_cast<int64_t>(s.threads) * piecesPerThread;
+  const int64_t pieces = worth < 1 ? 1 : worth < most ? worth : most;
+  return rows > 0 ? ceilDiv(rows, static_cast<int32_t>(pieces)) : 1;
 }
-LOQUENT_INLINE int32_t rowTasks(const Step& s, const Operand& o) { return ceilDiv(rowsOf(s, o), rowsPerTask(o.width)); }
+LOQUENT_INLINE int32_t rowTasks(const Step& s, const Operand& o) { return ceilDiv(rowsOf(s, o), rowsPerTask(s, o)); }
 
 struct Rows {
   int32_t begin, end;
 };
 LOQUENT_INLINE Rows taskRows(const Step& s, const Operand& o, int32_t task) {
-  const int32_t n = rowsPerTask(o.width);
+  const int32_t n = rowsPerTask(s, o);
   return {task * n, least((task + 1) * n, rowsOf(s, o))};
 }
 
 LOQUENT_INLINE size_t noScratch(const Limits&, const void*) { return 0; }
+
+/** A row as products read it; for ops that round what they make (encode.cpp). */
+void encodeRow(Encoding encoding, const float* x, int32_t width, uint8_t* out);
 
 // One of each per kernel source; table.cpp gathers them.
 extern const Kernel embedding, linear, rmsNorm, addRmsNorm, ropeTable, rope, writeKv, attention, gatedActivation, add,

@@ -179,17 +179,19 @@ void run(const Step& s, const void* record, int32_t task, uint8_t*) {
   const auto& o = as<op::Encode>(record);
   const Rows rows = taskRows(s, o.x, task);
   for (int32_t r = rows.begin; r < rows.end; r++) {
-    const float* x = rowOf(s, o.x, r);
-    uint8_t* out = reinterpret_cast<uint8_t*>(rowOf(s, o.out, r));
-    if (o.encoding == Encoding::bf16) {
-      encodeBrain(x, o.x.width, out);
-    } else {
-      encodeBytes(x, o.x.width, out);
-    }
+    encodeRow(o.encoding, rowOf(s, o.x, r), o.x.width, reinterpret_cast<uint8_t*>(rowOf(s, o.out, r)));
   }
 }
 
 }  // namespace
+
+void encodeRow(Encoding encoding, const float* x, int32_t width, uint8_t* out) {
+  if (encoding == Encoding::bf16) {
+    encodeBrain(x, width, out);
+  } else {
+    encodeBytes(x, width, out);
+  }
+}
 
 extern const Kernel encode = {tasks, run, noScratch};
 

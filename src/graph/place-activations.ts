@@ -1,6 +1,6 @@
 import type { Limits } from '../ops/domain.ts'
 import { type Encoding, encodedBytes } from '../ops/encoding.ts'
-import { opShape } from '../ops/table.ts'
+import { opShape, type Rounding } from '../ops/table.ts'
 import type { FormatName } from '../tensor/format.ts'
 import type { GraphData, Node, Value } from './node.ts'
 import type { Place } from './program.ts'
@@ -59,10 +59,11 @@ export function placeActivations(graph: GraphData, limits: Limits, reuse = true)
     const takenHere = new Set<Storage>()
     for (const [name, value] of Object.entries(node.outputs)) {
       const until = lastRead.get(value.id) ?? index
-      const from = reuse ? reusable(node, name, value, index, lastRead, graph) : undefined
+      const encoding = encodingOf(node, name)
+      const from = reuse && !encoding ? reusable(node, name, value, index, lastRead, graph) : undefined
       const taken = from && storages.get(rootOf(from).id)
       if (!taken || takenHere.has(taken)) {
-        allocate(value, until, node.attributes['encoding'] as Encoding | undefined)
+        allocate(value, until, encoding)
         continue
       }
       takenHere.add(taken)
@@ -73,6 +74,13 @@ export function placeActivations(graph: GraphData, limits: Limits, reuse = true)
     if (reuse) for (let i = live.length - 1; i >= 0; i--) if (live[i]!.until <= index) live.splice(i, 1)
   })
   return { bytes, place: (value) => placeOf(value, storages) }
+}
+
+/** What an output is rounded to as it is made. */
+function encodingOf(node: Node, output: string): Encoding | undefined {
+  const { rounded } = opShape(node.op).operands[output]!
+  const rounding = rounded && (node.attributes[rounded] as Rounding)
+  return rounding && rounding !== 'none' ? rounding : undefined
 }
 
 function placeOf(value: Value, storages: ReadonlyMap<number, Storage>): Place {

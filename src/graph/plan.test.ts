@@ -212,14 +212,28 @@ test('inputs are encoded once for all products that want it, and only for those'
   const encoded = encodeInputs(smallModel(), (w) => (w.tensors[0] === 'o.weight' ? undefined : 'bf16'))
   const linears = encoded.nodes.filter((n) => n.op === 'linear')
   const read = linears.map((n) => (n.inputs['x'] as Value).name)
-  assert.deepEqual(read, ['h.bf16', 'h.bf16', 'q', 'rows.bf16'])
+  assert.deepEqual(read, ['h', 'h', 'q', 'rows.bf16'])
+  const encodes = encoded.nodes.filter((n) => n.op === 'encode')
   assert.deepEqual(
-    encoded.nodes.filter((n) => n.op === 'encode').map((n) => [n.name, (n.inputs['x'] as Value).name]),
+    encodes.map((n) => [n.name, (n.inputs['x'] as Value).name]),
+    [['rows.bf16', 'rows']],
+  )
+  // Only products read h, and all want it rounded; of `last` another op wants the numbers.
+  const norms = encoded.nodes.filter((n) => n.op === 'rmsNorm')
+  assert.deepEqual(
+    norms.map((n) => [n.name, n.attributes['rounding']]),
     [
-      ['h.bf16', 'h'],
-      ['rows.bf16', 'rows'],
+      ['h', 'bf16'],
+      ['last', 'none'],
     ],
   )
+})
+
+test('a result that one product wants rounded and another does not is rounded by an op of its own', () => {
+  const { nodes } = encodeInputs(smallModel(), (w) => (w.tensors[0] === 'q.weight' ? 'bf16' : undefined))
+  assert.equal(nodes.find((n) => n.name === 'h')!.attributes['rounding'], 'none')
+  const inputs = nodes.filter((n) => n.op === 'linear').map((n) => (n.inputs['x'] as Value).name)
+  assert.deepEqual(inputs, ['h.bf16', 'h', 'q', 'rows'])
 })
 
 test('the place of an encoded value says what it is, and its rows are an odd number of lines', () => {

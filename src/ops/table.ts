@@ -1,5 +1,5 @@
 import type { Domain } from './domain.ts'
-import { encodings } from './encoding.ts'
+import { encodedBlock, encodings } from './encoding.ts'
 import type { FrameField } from './frame.ts'
 
 /**
@@ -18,6 +18,10 @@ export type Activation = (typeof activations)[number]
 export const ropeStyles = ['half', 'interleaved'] as const
 export type RopeStyle = (typeof ropeStyles)[number]
 
+/** What an op may round its result to, so that no `encode` need follow. */
+export const roundings = ['none', ...encodings] as const
+export type Rounding = (typeof roundings)[number]
+
 export type OperandKind = 'activation' | 'weight' | 'frame' | 'output'
 
 interface OperandShape {
@@ -25,6 +29,8 @@ interface OperandShape {
   readonly optional?: true
   /** For an output: the operand whose storage it may take over when that is not read again. */
   readonly reuses?: string
+  /** For an output: the attribute that says what it is rounded to as it is made. */
+  readonly rounded?: string
 }
 
 export type AttributeType = 'i32' | 'f32' | readonly string[]
@@ -70,9 +76,14 @@ const frame: OperandShape = { kind: 'frame' }
 const output: OperandShape = { kind: 'output' }
 const optional = <T extends OperandShape>(o: T) => ({ ...o, optional: true as const })
 const reusing = (operand: string) => ({ ...output, reuses: operand })
+const rounding = <T extends OperandShape>(o: T) => ({ ...o, rounded: 'rounding' })
 
 function need(condition: boolean, message: string): void {
   if (!condition) throw new RangeError(message)
+}
+
+function needBlocks({ x }: Facts, encoding: number | string | undefined): void {
+  need(encoding !== 'q8_0' || x!.width % encodedBlock === 0, 'what is rounded is not whole blocks of 32')
 }
 
 function needTable({ table }: Facts, a: AttributeValues): void {
@@ -121,11 +132,13 @@ export const ops = {
   rmsNorm: {
     id: 3,
     doc: 'out = x / sqrt(mean(x^2) + epsilon) * (weight + offset)',
-    operands: { x: activation, weight, out: reusing('x') },
-    attributes: { epsilon: 'f32', offset: 'f32' },
+    operands: { x: activation, weight, out: rounding(reusing('x')) },
+    attributes: { epsilon: 'f32', offset: 'f32', rounding: roundings },
+    defaults: { rounding: 'none' },
     frame: [],
-    shape: (o) => {
+    shape: (o, a) => {
       need(o['x']!.width === o['weight']!.width, 'rmsNorm: the weight does not fit')
+      needBlocks(o, a['rounding'])
       return { out: like(o['x']) }
     },
     cost: perElement(4, 2),
@@ -133,10 +146,12 @@ export const ops = {
   addRmsNorm: {
     id: 4,
     doc: 'sum = x + y; out = rmsNorm(sum)',
-    operands: { x: activation, y: activation, weight, sum: reusing('x'), out: reusing('y') },
-    attributes: { epsilon: 'f32', offset: 'f32' },
+    operands: { x: activation, y: activation, weight, sum: reusing('x'), out: rounding(reusing('y')) },
+    attributes: { epsilon: 'f32', offset: 'f32', rounding: roundings },
+    defaults: { rounding: 'none' },
     frame: [],
-    shape: (o) => {
+    shape: (o, a) => {
+      needBlocks(o, a['rounding'])
       need(o['x']!.width === o['y']!.width && o['x']!.width === o['weight']!.width, 'addRmsNorm: widths differ')
       return { sum: like(o['x']), out: like(o['x']) }
     },
@@ -310,12 +325,12 @@ export const ops = {
   },
   encode: {
     id: 17,
-    doc: 'x rounded to what a product takes; only linear and gatedLinear read the result (see ops/encoding.ts)',
-    operands: { x: activation, out: output },
+    doc: 'x rounded to what a product takes; only linear and gatedLinear read what is rounded so, here or where it is made (see ops/encoding.ts)',
+    operands: { x: activation, out: { ...output, rounded: 'encoding' } },
     attributes: { encoding: encodings },
     frame: [],
     shape: (o, a) => {
-      need(a['encoding'] !== 'q8_0' || o['x']!.width % 32 === 0, 'encode: x is not whole blocks of 32')
+      needBlocks(o, a['encoding'])
       return { out: like(o['x']) }
     },
     cost: perElement(3, 1.5),

@@ -1,6 +1,7 @@
 import type { Instruction } from '../../graph/program.ts'
+import { encodedBlock } from '../../ops/encoding.ts'
 import type { Frame } from '../../ops/frame.ts'
-import type { Activation, OpName } from '../../ops/table.ts'
+import type { Activation, OpName, Rounding } from '../../ops/table.ts'
 import { activationFunctions } from '../reference/activation.ts'
 import { drawId } from '../reference/choose.ts'
 import { gateAndUp } from '../reference/linear.ts'
@@ -74,6 +75,26 @@ const nearRow =
       return () => allowed
     })
 
+/** As `nearRow`, of a row that is rounded as it is made: what was near a border may have fallen on its other side. */
+const nearRounded =
+  (output: string, share: number): Compare =>
+  (c) =>
+    byElement(c, output, (_, expected) => {
+      const allowed = share * magnitude(expected) + tolerances.vanishing
+      const step = stepOf(c.instruction.attributes['rounding'] as Rounding, expected)
+      return (_, column) => allowed + step(column)
+    })
+
+/** How far apart the numbers are that a rounded row can hold. */
+function stepOf(rounding: Rounding, row: Float32Array): (column: number) => number {
+  if (rounding === 'none') return () => 0
+  if (rounding === 'bf16') return (column) => Math.abs(row[column]!) * 2 ** -7
+  return (column) => {
+    const begin = column - (column % encodedBlock)
+    return (magnitude(row.subarray(begin, begin + encodedBlock)) / 127) * (1 + 2 ** -20)
+  }
+}
+
 /** Within a few roundings of the logit before and after; what is subtracted may leave little. */
 const penalize: Compare = (c) =>
   byElement(c, 'out', (row) => {
@@ -115,7 +136,7 @@ const gatedLinear: Compare = (c) => {
 /** The same multiples; only what is too small for a normal float32 may be zero. */
 const encode: Compare = (c) => byElement(c, 'out', () => () => tolerances.vanishing)
 
-const addRmsNorm: Compare = (c) => exact('sum')(c) ?? nearRow('out', tolerances.norm)(c)
+const addRmsNorm: Compare = (c) => exact('sum')(c) ?? nearRounded('out', tolerances.norm)(c)
 
 /** A difference in an output field of the frame; its row is the sampled row. */
 const inField = (
@@ -190,7 +211,7 @@ const attention: Compare = (c) => {
 const rules: Readonly<Record<OpName, Compare>> = {
   embedding: exact('out'),
   linear,
-  rmsNorm: nearRow('out', tolerances.norm),
+  rmsNorm: nearRounded('out', tolerances.norm),
   addRmsNorm,
   ropeTable: nearRow('out', tolerances.trigonometry),
   rope: nearRow('out', tolerances.element),

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { activations, ropeStyles } from '../../ops/table.ts'
 import { openBench } from './bench.ts'
 import { type Case, input, normalInput, rowCounts, runRows } from './case.ts'
@@ -28,6 +29,51 @@ const norms: Case = {
       },
     })
     await runRows(bench, tokens)
+  },
+}
+
+/** A norm that only products read rounds its result itself; with another reader an `encode` does. The same bits both ways. */
+const roundedNorms: Case = {
+  name: 'norms that round their result',
+  ops: ['rmsNorm', 'addRmsNorm', 'encode', 'linear'],
+  async run(backend, random) {
+    const [tokens, width] = [rowCounts(random), 32 * random.pick([1, 2, 3, 4, 5, 7, 18])]
+    const bench = await openBench(backend, random, {
+      limits: { tokens },
+      build: ({ checkpoint, ...b }) => {
+        checkpoint.add('weight', 'f32', 1, width)
+        const weight = b.g.weight('weight', 1, width)
+        const deviation = deviations(random)
+        const [x, y] = [
+          normalInput({ checkpoint, ...b }, 'x', width, deviation),
+          normalInput({ checkpoint, ...b }, 'y', width),
+        ]
+        for (const format of ['bf16', 'q8_0', 'q4_0', 'f32'] as const) {
+          checkpoint.add(format, format, 48, width)
+          for (const also of [false, true]) {
+            const name = `${format}.${also}`
+            const sum = b.g.op('add', `${name}.sum`, { x, y }, {})['out']!
+            const norms = [x, sum].map((input, i) => {
+              const attributes = { epsilon: 1e-5, offset: 0 }
+              return b.g.op('rmsNorm', `${name}.norm${i}`, { x: input, weight }, attributes)['out']!
+            })
+            for (const [i, norm] of norms.entries()) {
+              const inputs = { x: norm, weight: b.g.weight(format, 48, width) }
+              b.g.op('linear', `${name}.${i}`, inputs, { activation: 'none' })
+              if (also) b.g.op('add', `${name}.also${i}`, { x: norm, y: norm }, {})
+            }
+          }
+        }
+      },
+    })
+    await runRows(bench, tokens)
+    for (const format of ['bf16', 'q8_0', 'q4_0', 'f32'] as const) {
+      for (const i of [0, 1]) {
+        for (let r = 0; r < tokens; r++) {
+          assert.deepEqual(bench.row(`${format}.false.${i}`, r), bench.row(`${format}.true.${i}`, r))
+        }
+      }
+    }
   },
 }
 
@@ -91,4 +137,4 @@ const elementwise: Case = {
   },
 }
 
-export const rowCases: readonly Case[] = [norms, ropes, elementwise]
+export const rowCases: readonly Case[] = [norms, roundedNorms, ropes, elementwise]

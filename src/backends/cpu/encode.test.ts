@@ -100,10 +100,10 @@ test('a frame operand carries the offset of its field', () => {
 
 test('float attributes travel as their bits', () => {
   const operands = { x: place({}), weight: place({ space: 'weights', domain: 'fixed', rows: 1 }), out: place({}) }
-  const attributes = { epsilon: 1e-5, offset: -1 }
+  const attributes = { epsilon: 1e-5, offset: -1, rounding: 'none' }
   const norm = { op: 'rmsNorm', name: 'n', places: operands, attributes } as const
   const encoded = encodeProgram({ ...program, instructions: [norm] })
-  const floats = new Float32Array(encoded.buffer, encoded.byteOffset + 4 * (encoded.length - 2))
+  const floats = new Float32Array(encoded.buffer, encoded.byteOffset + 4 * (encoded.length - 3), 2)
   assert.deepEqual([...floats], [Math.fround(1e-5), -1])
 })
 

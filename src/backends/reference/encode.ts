@@ -1,4 +1,5 @@
 import { type Encoding, encodedBlock, smallestBlock } from '../../ops/encoding.ts'
+import type { Rounding } from '../../ops/table.ts'
 import { type Matrix, rowOf, type Step } from './operand.ts'
 import { nearest, toBfloat16 } from './rounding.ts'
 
@@ -11,10 +12,14 @@ export function encode(
   to: number,
 ): void {
   for (let r = from; r < to; r++) {
-    const [x, out] = [rowOf(o.x, r), rowOf(o.out, r)]
-    if (a.encoding === 'bf16') for (let i = 0; i < x.length; i++) out[i] = toBfloat16(x[i]!)
-    else for (let b = 0; b < x.length; b += encodedBlock) encodeBlock(x, out, b)
+    roundRow(rowOf(o.x, r), a.encoding, rowOf(o.out, r))
   }
+}
+
+/** One row as it is after rounding; `out` may be the row itself. */
+export function roundRow(x: Float32Array, rounding: Rounding, out: Float32Array): void {
+  if (rounding === 'bf16') for (let i = 0; i < x.length; i++) out[i] = toBfloat16(x[i]!)
+  if (rounding === 'q8_0') for (let b = 0; b < x.length; b += encodedBlock) encodeBlock(x, out, b)
 }
 
 /** Every step in float32, as kernels do it, so that no multiple differs. */

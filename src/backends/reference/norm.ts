@@ -1,8 +1,11 @@
+import type { Rounding } from '../../ops/table.ts'
+import { roundRow } from './encode.ts'
 import { type Matrix, rowOf, type Step } from './operand.ts'
 
-interface NormAttributes {
+type NormAttributes = {
   epsilon: number
   offset: number
+  rounding: Rounding
 }
 
 function normalize(x: Float32Array, weight: Float32Array, a: NormAttributes, out: Float32Array): void {
@@ -10,11 +13,12 @@ function normalize(x: Float32Array, weight: Float32Array, a: NormAttributes, out
   for (let i = 0; i < x.length; i++) squares += x[i]! * x[i]!
   const scale = 1 / Math.sqrt(squares / x.length + a.epsilon)
   for (let i = 0; i < x.length; i++) out[i] = x[i]! * scale * (weight[i]! + a.offset)
+  roundRow(out, a.rounding, out)
 }
 
 export function rmsNorm(
   o: { x: Matrix; weight: Matrix; out: Matrix },
-  a: { epsilon: number; offset: number },
+  a: NormAttributes,
   _step: Step,
   from: number,
   to: number,
@@ -25,7 +29,7 @@ export function rmsNorm(
 
 export function addRmsNorm(
   o: { x: Matrix; y: Matrix; weight: Matrix; sum: Matrix; out: Matrix },
-  a: { epsilon: number; offset: number },
+  a: NormAttributes,
   _step: Step,
   from: number,
   to: number,
