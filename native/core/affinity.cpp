@@ -14,6 +14,17 @@ bool canPin(int32_t cpu) {
   return CPU_ISSET(static_cast<size_t>(cpu), &usable);
 }
 
+std::vector<int32_t> oneEach(int32_t threads) {
+  cpu_set_t usable;
+  CPU_ZERO(&usable);
+  std::vector<int32_t> cpus;
+  if (sched_getaffinity(0, sizeof usable, &usable) != 0 || CPU_COUNT(&usable) != threads) return cpus;
+  for (int32_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+    if (CPU_ISSET(static_cast<size_t>(cpu), &usable)) cpus.push_back(cpu);
+  }
+  return cpus;
+}
+
 void pinThread(int32_t cpu) {
   cpu_set_t one;
   CPU_ZERO(&one);
@@ -23,6 +34,7 @@ void pinThread(int32_t cpu) {
 }
 #else
 bool canPin(int32_t) { return false; }
+std::vector<int32_t> oneEach(int32_t) { return {}; }
 void pinThread(int32_t) {}
 #endif
 

@@ -27,8 +27,9 @@ constexpr int32_t leadersTurn = 64;
 }  // namespace
 
 Engine::Engine(int32_t threads, const std::vector<int32_t>& cpus) : shares_(threads), workers_(static_cast<size_t>(threads)) {
+  const std::vector<int32_t> places = cpus.empty() ? oneEach(threads) : cpus;
   for (int32_t i = 0; i < threads; i++) {
-    const int32_t cpu = cpus.empty() ? -1 : cpus[static_cast<size_t>(i) % cpus.size()];
+    const int32_t cpu = places.empty() ? -1 : places[static_cast<size_t>(i) % places.size()];
     workers_[static_cast<size_t>(i)].thread = std::thread([this, i, cpu] { live(i, cpu); });
   }
 }
@@ -56,7 +57,8 @@ void Engine::submit(std::unique_ptr<Job> job) {
     // Who is awake looks; but beside a busy neighbour it may be waiting for its processor.
     if (sleepers_.load(std::memory_order_relaxed) < threads() && !patience_.disturbed()) return;
   }
-  wake_.notify_one();
+  // All: a neighbour may have the processor of the one that would be picked, while another's lies idle.
+  wake_.notify_all();
 }
 
 // What every thread does.

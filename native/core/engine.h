@@ -22,7 +22,11 @@ namespace loquent {
  */
 class Engine {
  public:
-  /** `cpus`: processors to keep to, one a thread, over and over; none: the system decides. */
+  /**
+   * `cpus`: processors to keep to, one a thread, over and over. None: the system decides, but where threads are as many as
+   * processors, each keeps to one. Beside a busy neighbour a system that may move them shares two processors out among three alike;
+   * where they stay, only one of them shares its processor.
+   */
   explicit Engine(int32_t threads, const std::vector<int32_t>& cpus = {});
   /** Drops what is queued, ends what runs, joins all threads. Every job dropped is told so. */
   ~Engine();

@@ -72,7 +72,7 @@ export const modelOptions: readonly OptionRow[] = [
   {
     flags: '--cpu-affinity <list>',
     env: 'LOQUENT_CPU_AFFINITY',
-    doc: 'processors to keep the compute threads on, such as 0,2-3 (Linux)',
+    doc: 'processors to keep the compute threads on, such as 0,2-3 (Linux; default: each on its own where they are as many as processors)',
     parse: processors,
   },
   {

@@ -209,22 +209,42 @@ test('rows that share a panel have one table', async () => {
   })
 })
 
+/** The processors that each thread of this process may use, as lists. */
+const places = () =>
+  readdirSync('/proc/self/task').map(
+    (task) => /Cpus_allowed_list:\s*(\S+)/.exec(readFileSync(`/proc/self/task/${task}/status`, 'utf8'))![1]!,
+  )
+
 test('threads are kept on the processors named, which must be there', async () => {
   assert.throws(() => openCpuBackend({ affinity: [1023] }), { code: 'option.invalid', message: /processor 1023/ })
   if (process.platform !== 'linux') return
-  const status = readFileSync('/proc/self/status', 'utf8')
-  const usable = Number(/Cpus_allowed_list:\s*(\d+)/.exec(status)![1])
+  const usable = Number.parseInt(places()[0]!, 10)
   const backend = openCpuBackend({ affinity: [usable] })
   try {
     assert.equal(backend.traits.threads, 1)
     await (await chain(backend, 16)).run()
-    const kept = readdirSync('/proc/self/task').filter((task) =>
-      new RegExp(`Cpus_allowed_list:\\s*${usable}\\n`).test(readFileSync(`/proc/self/task/${task}/status`, 'utf8')),
-    )
     // On a machine of one processor all threads are.
-    assert.ok(kept.length >= 1)
+    assert.ok(places().includes(String(usable)))
   } finally {
     backend.close()
+  }
+})
+
+test('as many threads as processors have one each, others are free to move', async () => {
+  if (process.platform !== 'linux') return
+  const ranges = places()[0]!
+    .split(',')
+    .map((range) => range.split('-').map(Number))
+  const processors = ranges.reduce((sum, [from, to]) => sum + (to ?? from!) - from! + 1, 0)
+  for (const threads of [processors, processors + 1]) {
+    const backend = openCpuBackend({ threads })
+    try {
+      await (await chain(backend, 16)).run()
+      const alone = new Set(places().filter((list) => /^\d+$/.test(list)))
+      assert.equal(alone.size, threads === processors || processors === 1 ? processors : 0)
+    } finally {
+      backend.close()
+    }
   }
 })
 
