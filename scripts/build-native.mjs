@@ -18,19 +18,21 @@ const common = ['-std=c++20', '-O3', '-fPIC', '-fvisibility=hidden', '-Wall', '-
 // Kernels say themselves where products are fused, and never throw.
 const kernel = ['-ffp-contract=off', '-fwrapv', '-fno-exceptions', '-fno-rtti', '-fno-math-errno', '-fno-trapping-math']
 const avx2 = ['-mavx2', '-mfma', '-mf16c']
-const avx512 = [
+const avx2Vnni = [...avx2, '-mavxvnni']
+const avx512Vnni = [
   ...avx2,
   '-mavx512f',
   '-mavx512bw',
   '-mavx512vl',
   '-mavx512dq',
   '-mavx512vnni',
-  '-mavx512bf16',
   '-mprefer-vector-width=512',
 ]
+const avx512 = [...avx512Vnni, '-mavx512bf16']
 
 /** Instruction sets the kernels are compiled for, slowest first; `kernels/sets.cpp` lists the same. */
-const sets = process.arch === 'x64' ? { generic: [], avx2, avx512 } : { generic: [] }
+const sets =
+  process.arch === 'x64' ? { generic: [], avx2, avx2_vnni: avx2Vnni, avx512_vnni: avx512Vnni, avx512 } : { generic: [] }
 
 const list = (folder, end) =>
   readdirSync(join(native, folder))

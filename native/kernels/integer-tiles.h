@@ -63,6 +63,8 @@ LOQUENT_INLINE VI dotBytes(VI sum, VI w, VI x) {
   const __m512i even = _mm512_madd_epi16(_mm512_and_si512(a, _mm512_set1_epi16(255)), _mm512_srai_epi16(_mm512_slli_epi16(b, 8), 8));
   const __m512i odd = _mm512_madd_epi16(_mm512_srli_epi16(a, 8), _mm512_srai_epi16(b, 8));
   return sum + (VI)even + (VI)odd;
+#elif defined(__AVXVNNI__)
+  return (VI)_mm256_dpbusd_avx_epi32((__m256i)sum, (__m256i)w, (__m256i)x);
 #elif defined(__AVX2__)
   const __m256i a = (__m256i)w, b = (__m256i)x;
   if constexpr (!wide) return sum + (VI)_mm256_madd_epi16(_mm256_maddubs_epi16(a, b), _mm256_set1_epi16(1));

@@ -149,6 +149,8 @@ struct Product<KvFormat::int8> {
     for (int i = 0; i < parts; i++) {
 #if defined(__AVX512VNNI__)
       sum.v[i] = (VI)_mm512_dpwssd_epi32((__m512i)sum.v[i], (__m512i)x.v[i], (__m512i)y.v[i]);
+#elif defined(__AVXVNNI__)
+      sum.v[i] = (VI)_mm256_dpwssd_avx_epi32((__m256i)sum.v[i], (__m256i)x.v[i], (__m256i)y.v[i]);
 #elif defined(__AVX2__)
       sum.v[i] = sum.v[i] + (VI)_mm256_madd_epi16((__m256i)x.v[i], (__m256i)y.v[i]);
 #else

@@ -85,7 +85,7 @@ export const modelOptions: readonly OptionRow[] = [
     flags: '--isa <name>',
     env: 'LOQUENT_ISA',
     doc: 'instruction set to force',
-    choices: ['generic', 'avx2', 'avx512', 'neon'],
+    choices: ['generic', 'avx2', 'avx2_vnni', 'avx512_vnni', 'avx512', 'neon'],
   },
   {
     flags: '--max-total-tokens <n>',

@@ -191,7 +191,7 @@ export interface EngineOptions {
   readonly affinity?: readonly number[]
   /** On a machine whose processors have memory of their own: spread it over all nodes, or keep it and the threads on one (Linux). */
   readonly numa?: 'interleave' | number
-  /** Instruction set to force: generic, avx2, avx512. */
+  /** Instruction set to force: generic, avx2, avx2_vnni, avx512_vnni, avx512. */
   readonly isa?: string
   readonly maxTotalTokens?: number
   /** Most tokens of prompts and generations computed in one step (`--max-batch-prefill-tokens`). */

@@ -25,7 +25,7 @@ const mostDefaultThreads = 64
 export interface CpuOptions {
   /** Compute threads; the processors this process may use by default. */
   readonly threads?: number
-  /** Instruction set to force (generic, avx2, avx512); the best one here by default. */
+  /** Instruction set to force (generic, avx2, avx2_vnni, avx512_vnni, avx512); the best one here by default. */
   readonly isa?: string
   /** Processors to keep the threads on, one each; also how many threads there are, unless that is said. */
   readonly affinity?: readonly number[]
