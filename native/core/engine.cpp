@@ -106,6 +106,8 @@ void Engine::count(int32_t thread) {
 
 void Engine::work(const Turn& turn) {
   const auto begun = Clock::now();
+  patience_.look(turn.thread, begun - workers_[static_cast<size_t>(turn.thread)].begun);
+  workers_[static_cast<size_t>(turn.thread)].begun = begun;
   const uint64_t before = workers_[static_cast<size_t>(turn.thread)].done.load(std::memory_order_relaxed);
   Share share = shares_.take(turn.thread, turn.batch, turn.work.pieces);
   do {
@@ -171,9 +173,17 @@ bool Engine::endBatch(const Turn& turn) {
   return true;
 }
 
+/**
+ * Who led last does again. Beside a busy neighbour any thread does, but for the one whose processor the neighbour has had last: it would
+ * be put off again with all others waiting for it.
+ */
+bool Engine::leadsFirst(int32_t thread) const {
+  return leader_.load(std::memory_order_relaxed) == thread || (patience_.disturbed() && patience_.lastPutOff() != thread);
+}
+
 void Engine::finish(const Turn& turn, Clock::time_point begun, int32_t pieces) {
   const auto gone = [&] { return shown_.batch.load(std::memory_order_acquire) != turn.batch || stopped(); };
-  int32_t looks = leader_.load(std::memory_order_relaxed) == turn.thread || patience_.disturbed() ? leadersTurn : 0;
+  int32_t looks = leadsFirst(turn.thread) ? leadersTurn : 0;
   const auto ready = [&] { return gone() || (complete(turn) && looks++ >= leadersTurn && endBatch(turn)); };
   if (ready()) return;
   if (turn.work.commit) {

@@ -41,6 +41,8 @@ class Engine {
     /** The job that this thread may be reading, which is kept until it lets go. */
     std::atomic<Job*> inside{nullptr};
     std::atomic<uint8_t*> scratch{nullptr};
+    /** When this thread came to its last batch; its own. */
+    Clock::time_point begun;
     std::thread thread;
   };
   /**
@@ -77,6 +79,7 @@ class Engine {
   void repeatOthers(const Turn& turn);
   void finish(const Turn& turn, Clock::time_point begun, int32_t pieces);
   bool complete(const Turn& turn) const;
+  bool leadsFirst(int32_t thread) const;
   bool endBatch(const Turn& turn);
   void count(int32_t thread);
   bool stopped() const { return stopped_.load(std::memory_order_relaxed); }

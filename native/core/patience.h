@@ -22,6 +22,14 @@ class Patience {
  public:
   /** A thread found that it, or another, had been put off its processor. */
   void disturb() { disturbedAt_.store(ticks(), std::memory_order_relaxed); }
+  /** A thread has last been here so long ago; notes when another process had its processor. */
+  void look(int32_t thread, Clock::duration ago) {
+    if (ago < turnOfAnother || !wasPutOff()) return;
+    disturb();
+    lastPutOff_.store(thread, std::memory_order_relaxed);
+  }
+  /** The thread whose processor a busy neighbour has had last; -1: none. */
+  int32_t lastPutOff() const { return lastPutOff_.load(std::memory_order_relaxed); }
   bool disturbed() const { return ticks() - disturbedAt_.load(std::memory_order_relaxed) < memory; }
 
   /** Waits awake for `ready`, no longer than `limit` says now and then; false when it did not come. */
@@ -45,6 +53,8 @@ class Patience {
  private:
   static constexpr int64_t memory = 50'000'000;
   static constexpr std::chrono::microseconds gap{200};
+  /** What has something to do for a moment, such as the caller, goes sooner. */
+  static constexpr std::chrono::microseconds turnOfAnother{1000};
   static int64_t ticks() { return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now().time_since_epoch()).count(); }
   /**
    * Whether this thread has been put off its processor by another one since it was last asked. The other reason for a gap is that a
@@ -53,6 +63,7 @@ class Patience {
   static bool wasPutOff();
 
   std::atomic<int64_t> disturbedAt_{-memory};
+  std::atomic<int32_t> lastPutOff_{-1};
 };
 
 }  // namespace loquent
