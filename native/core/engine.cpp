@@ -35,11 +35,8 @@ Engine::Engine(int32_t threads, const std::vector<int32_t>& cpus) : shares_(thre
 }
 
 Engine::~Engine() {
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    stopped_.store(true, std::memory_order_seq_cst);
-  }
-  wake_.notify_all();
+  stopped_.store(true, std::memory_order_seq_cst);
+  bell_.ring();
   for (auto& worker : workers_) worker.thread.join();
   const Outcome closed = {"the backend was closed", 0};
   if (job_) job_->ended(closed);
@@ -55,10 +52,10 @@ void Engine::submit(std::unique_ptr<Job> job) {
     active_ = true;
     wanted_.store(true, std::memory_order_seq_cst);
     // Who is awake looks; but beside a busy neighbour it may be waiting for its processor.
-    if (sleepers_.load(std::memory_order_relaxed) < threads() && !patience_.disturbed()) return;
+    if (sleepers_.load(std::memory_order_seq_cst) < threads() && !patience_.disturbed()) return;
   }
   // All: a neighbour may have the processor of the one that would be picked, while another's lies idle.
-  wake_.notify_all();
+  bell_.ring();
 }
 
 // What every thread does.
@@ -120,7 +117,7 @@ void Engine::work(const Turn& turn) {
     }
     if (!shares_.steal(turn.thread, turn.batch, turn.work.pieces, turn.work.commit != nullptr)) break;
     // There is more than this thread's own part to do: somebody sleeps, or is slow.
-    if (sleepers_.load(std::memory_order_relaxed) > 0) wake();
+    if (sleepers_.load(std::memory_order_relaxed) > 0) bell_.ring();
     share = shares_.of(turn.thread);
   } while (!stopped());
   const uint64_t after = workers_[static_cast<size_t>(turn.thread)].done.load(std::memory_order_relaxed);
@@ -207,9 +204,8 @@ void Engine::await(int32_t thread, uint32_t seen) {
   if (patience_.wait([&] { return patienceOf(thread); }, ready)) return;
   // A sleeper reads nothing, and keeps no job.
   self.inside.store(nullptr, std::memory_order_seq_cst);
-  std::unique_lock<std::mutex> lock(mutex_);
   sleepers_.fetch_add(1, std::memory_order_seq_cst);
-  wake_.wait(lock, ready);
+  for (uint32_t rings = bell_.rings(); !ready(); rings = bell_.rings()) bell_.sleep(rings);
   sleepers_.fetch_sub(1, std::memory_order_seq_cst);
 }
 
@@ -219,12 +215,6 @@ microseconds Engine::patienceOf(int32_t thread) const {
   // Between jobs the caller needs a processor; one thread is enough to begin the next.
   if (leader_.load(std::memory_order_relaxed) != thread) return calmOther;
   return busy ? busyLeader : calmLeader;
-}
-
-void Engine::wake() {
-  // Taken so that nobody who has just looked misses it.
-  { std::lock_guard<std::mutex> lock(mutex_); }
-  wake_.notify_all();
 }
 
 }  // namespace loquent

@@ -3,13 +3,13 @@
 #include <stdint.h>
 
 #include <atomic>
-#include <condition_variable>
 #include <deque>
 #include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
 
+#include "bell.h"
 #include "job.h"
 #include "patience.h"
 #include "shares.h"
@@ -92,7 +92,6 @@ class Engine {
   void endJob();
   void discard();
   void reserveScratch(size_t bytes);
-  void wake();
   void await(int32_t thread, uint32_t seen);
   std::chrono::microseconds patienceOf(int32_t thread) const;
 
@@ -112,13 +111,13 @@ class Engine {
   std::vector<uint8_t*> scratches_;
 
   alignas(64) std::mutex mutex_;
-  std::condition_variable wake_;
   std::deque<std::unique_ptr<Job>> jobs_;
   /** Whether some thread leads or a batch is under way; with the mutex. */
   bool active_ = false;
   /** A job has come while nobody led. */
   std::atomic<bool> wanted_{false};
   std::atomic<int32_t> sleepers_{0};
+  Bell bell_;
   std::atomic<bool> stopped_{false};
 };
 

@@ -72,7 +72,7 @@ void Engine::show(const Batch& batch) {
   shown_.batch.store(next, std::memory_order_release);
   // Beside a busy neighbour waking is left to who finds that there is more to do than one thread does at once. Somebody who falls asleep at
   // this moment may be missed; his share is taken by the others.
-  if (sleepers_.load(std::memory_order_relaxed) > 0 && !patience_.disturbed()) wake();
+  if (sleepers_.load(std::memory_order_relaxed) > 0 && !patience_.disturbed()) bell_.ring();
 }
 
 void Engine::endJob() {
