@@ -111,18 +111,64 @@ LOQUENT_INLINE F massOf(F d) { return whereLess(d, splatF(-80.0f), splatF(0.0f),
 /** Logits whose masses are added up by lane, in float32, before they go to a sum in double. */
 constexpr int32_t stretch = 1024;
 
-/** Mass of one stretch, `count` logits long. */
-LOQUENT_INLINE float stretchMass(const float* x, int32_t count, F maximum) {
-  F sum = splatF(0.0f);
-  for (int32_t i = 0; i < count; i += 16) sum = sum + massOf(loadLogits(x + i, count - i) - maximum);
-  return sumOf(sum);
+/** What a row of logits comes to: its greatest, and the sum of e^(logit - greatest). */
+struct Distribution {
+  float maximum;
+  /** False when any logit is NaN or +infinity, or all are -infinity. */
+  bool finite;
+  double total;
+};
+
+/** The greatest of a stretch, and its mass relative to that. */
+struct Stretch {
+  float maximum;
+  float mass;
+};
+
+/** The mass of a stretch relative to the greatest of its row; what is below e^-80 of it is nothing. */
+LOQUENT_INLINE double massIn(const Stretch& s, float maximum) {
+  const double distance = static_cast<double>(s.maximum) - static_cast<double>(maximum);
+  if (distance == 0) return static_cast<double>(s.mass);
+  return distance < -80 ? 0 : static_cast<double>(s.mass) * exp(distance);
 }
 
-/** Mass of a row: its stretches in order. */
-LOQUENT_INLINE double totalMass(const float* x, int32_t width, float maximum) {
-  double total = 0;
-  for (int32_t i = 0; i < width; i += stretch) total += static_cast<double>(stretchMass(x + i, least(stretch, width - i), splatF(maximum)));
-  return total;
+LOQUENT_INLINE float greatestOf(const float* x, int32_t count) {
+  constexpr int32_t side = 4;
+  F most[side];
+  for (int j = 0; j < side; j++) most[j] = splatF(-INFINITY);
+  int32_t i = 0;
+  for (; i + 16 * side <= count; i += 16 * side) {
+    for (int j = 0; j < side; j++) most[j] = larger(loadF(x + i + 16 * j), most[j]);
+  }
+  for (; i < count; i += 16) most[0] = larger(loadLogits(x + i, count - i), most[0]);
+  return largestOf(larger(larger(most[0], most[1]), larger(most[2], most[3])));
+}
+
+/** Relative to its own greatest, a stretch is done while it is in the nearest cache. A mass that is not a number says that a logit is none. */
+LOQUENT_INLINE Stretch stretchOf(const float* x, int32_t count) {
+  constexpr float powersOfTwo = 1.44269504f;
+  const float maximum = greatestOf(x, count);
+  const F from = splatF(maximum > -INFINITY ? maximum : 0.0f), factor = splatF(powersOfTwo);
+  const auto massOf = [&](F v) { return exponential2<5>((v - from) * factor); };
+  F sum = splatF(0.0f);
+  for (int32_t i = 0; i < count; i += 16) sum = sum + massOf(loadLogits(x + i, count - i));
+  return {maximum, sumOf(sum)};
+}
+
+constexpr size_t stretchesOf(size_t width) { return (width + stretch - 1) / stretch; }
+
+/** One pass over a row. `list` gets its stretches. */
+LOQUENT_INLINE Distribution distributionOf(const float* x, int32_t width, Stretch* list) {
+  Distribution d = {-INFINITY, true, 0};
+  const int32_t count = ceilDiv(width, stretch);
+  for (int32_t i = 0; i < count; i++) {
+    list[i] = stretchOf(x + i * stretch, least(stretch, width - i * stretch));
+    d.finite = d.finite && list[i].mass < INFINITY;
+    d.maximum = list[i].maximum > d.maximum ? list[i].maximum : d.maximum;
+  }
+  d.finite = d.finite && d.maximum > -INFINITY && d.maximum < INFINITY;
+  for (int32_t i = 0; d.finite && i < count; i++) d.total += massIn(list[i], d.maximum);
+  return d;
 }
 
 /** Whether any lane is at least so great. */

@@ -28,8 +28,11 @@ double uniform(const Draw& d) {
   return static_cast<double>(bits) * 0x1p-53;
 }
 
-int32_t firstGreatest(const float* x, int32_t width, float maximum) {
-  for (int32_t i = 0; i < width; i += 16) {
+/** Only the first stretch that has the greatest is looked through. */
+int32_t firstGreatest(const float* x, int32_t width, float maximum, const Stretch* stretches) {
+  int32_t at = 0;
+  while (stretches[at].maximum != maximum) at++;
+  for (int32_t i = at * stretch; i < width; i += 16) {
     if (!anyAtLeast(loadLogits(x + i, width - i), maximum)) continue;
     for (int32_t j = i; j < least(i + 16, width); j++) {
       if (x[j] == maximum) return j;
@@ -39,10 +42,10 @@ int32_t firstGreatest(const float* x, int32_t width, float maximum) {
 }
 
 /** The first token at which the mass up to it passes the goal; sums of whole stretches first. */
-int32_t firstBeyond(const float* x, int32_t width, float maximum, const double* stretches, double goal) {
+int32_t firstBeyond(const float* x, int32_t width, float maximum, const Stretch* stretches, double goal) {
   double before = 0;
   int32_t at = 0;
-  while ((at + 1) * stretch < width && before + stretches[at] <= goal) before += stretches[at++];
+  while ((at + 1) * stretch < width && before + massIn(stretches[at], maximum) <= goal) before += massIn(stretches[at++], maximum);
   // The stretch was summed in another order than here: where the goal is not passed, its last token is as near as any. A stretch
   // of nothing, such as one after the end of all mass, has none, and the last of those before is taken.
   for (const int32_t chosen = at; at >= 0; at--) {
@@ -68,31 +71,26 @@ void runChoose(const Step& s, const void* record, int32_t row, uint8_t* scratch)
   const auto& o = as<op::Choose>(record);
   const float* x = rowOf(s, o.logits, row);
   const int32_t width = o.logits.width, target = ints(s, Field::sampleTargets)[row];
-  const Extent extent = extentOf(x, width);
-  const bool good = extent.finite && target < width;
+  auto* stretches = reinterpret_cast<Stretch*>(scratch);
+  const Distribution d = distributionOf(x, width, stretches);
+  const bool good = d.finite && target < width;
   ints(s, Field::sampleStatus)[row] = good ? 0 : 1;
   if (!good) {
     ints(s, Field::chosen)[row] = target >= 0 ? target : 0;
     floats(s, Field::chosenLogprobs)[row] = NAN;
     return;
   }
-  double* stretches = reinterpret_cast<double*>(scratch);
-  double total = 0;
-  for (int32_t i = 0; i < width; i += stretch) {
-    stretches[i / stretch] = static_cast<double>(stretchMass(x + i, least(stretch, width - i), splatF(extent.maximum)));
-    total += stretches[i / stretch];
-  }
   int32_t id = target;
   if (target < 0 && ints(s, Field::sampling)[row]) {
     const uint32_t low = fieldOf<uint32_t>(s, Field::sampleSeedLow)[row], high = fieldOf<uint32_t>(s, Field::sampleSeedHigh)[row];
     const Draw draw = philox(low, high, static_cast<uint32_t>(ints(s, Field::sampleLengths)[row]));
-    id = firstBeyond(x, width, extent.maximum, stretches, uniform(draw) * total);
+    id = firstBeyond(x, width, d.maximum, stretches, uniform(draw) * d.total);
   } else if (target < 0) {
-    id = firstGreatest(x, width, extent.maximum);
+    id = firstGreatest(x, width, d.maximum, stretches);
   }
   ints(s, Field::chosen)[row] = id;
-  const double relative = static_cast<double>(x[id]) - static_cast<double>(extent.maximum);
-  floats(s, Field::chosenLogprobs)[row] = static_cast<float>(relative - log(total));
+  const double relative = static_cast<double>(x[id]) - static_cast<double>(d.maximum);
+  floats(s, Field::chosenLogprobs)[row] = static_cast<float>(relative - log(d.total));
 }
 
 struct Candidate {
@@ -118,14 +116,16 @@ void runTop(const Step& s, const void* record, int32_t row, uint8_t* scratch) {
   const float* x = rowOf(s, o.logits, row);
   const int32_t width = o.logits.width, limit = s.limits->topTokens;
   const int32_t wanted = least(ints(s, Field::topTokens)[row], least(width, limit));
-  const Extent extent = wanted > 0 ? extentOf(x, width) : Extent{0, false};
   int32_t& written = ints(s, Field::topCounts)[row];
   written = 0;
-  if (!extent.finite) return;
-  uint32_t* counts = reinterpret_cast<uint32_t*>(scratch);
+  if (wanted <= 0) return;
+  auto* stretches = reinterpret_cast<Stretch*>(scratch);
+  const Distribution d = distributionOf(x, width, stretches);
+  if (!d.finite) return;
+  auto* counts = reinterpret_cast<uint32_t*>(stretches + stretchesOf(static_cast<size_t>(width)));
   Candidate* list = reinterpret_cast<Candidate*>(counts + radixSize);
   const float threshold = nthLogit(x, width, wanted, reinterpret_cast<float*>(list + limit + 1), counts);
-  const double logTotal = log(totalMass(x, width, extent.maximum));
+  const double logTotal = log(d.total);
   int32_t count = 0;
   for (int32_t i = 0; i < width; i += 16) {
     if (!anyAtLeast(loadLogits(x + i, width - i), threshold)) continue;
@@ -135,17 +135,19 @@ void runTop(const Step& s, const void* record, int32_t row, uint8_t* scratch) {
   }
   for (int32_t i = 0; i < count; i++) {
     ints(s, Field::topIds)[static_cast<int64_t>(row) * limit + i] = list[i].id;
-    const double relative = static_cast<double>(list[i].logit) - static_cast<double>(extent.maximum);
+    const double relative = static_cast<double>(list[i].logit) - static_cast<double>(d.maximum);
     floats(s, Field::topLogprobs)[static_cast<int64_t>(row) * limit + i] = static_cast<float>(relative - logTotal);
   }
   written = count;
 }
 
-size_t chooseScratch(const Limits&, const void* record) { return (static_cast<size_t>(as<op::Choose>(record).logits.width) / stretch + 1) * 8; }
+size_t chooseScratch(const Limits&, const void* record) {
+  return stretchesOf(static_cast<size_t>(as<op::Choose>(record).logits.width)) * sizeof(Stretch);
+}
 
 size_t topScratch(const Limits& l, const void* record) {
   const size_t width = static_cast<size_t>(as<op::TopTokens>(record).logits.width);
-  return radixSize * 4 + (static_cast<size_t>(l.topTokens) + 1) * sizeof(Candidate) + (width + groupMaxima(width)) * 4;
+  return stretchesOf(width) * sizeof(Stretch) + radixSize * 4 + (static_cast<size_t>(l.topTokens) + 1) * sizeof(Candidate) + (width + groupMaxima(width)) * 4;
 }
 
 }  // namespace
