@@ -92,7 +92,7 @@ class Checker {
   /** Only some ops make rows that are not float32, and only products read them. */
   int64_t encodedBytesOf(const OperandRule& rule, const Operand& o, Format format, const std::string& name) const {
     const Op op = static_cast<Op>(rule_.id);
-    const bool made = (op == Op::encode || op == Op::rmsNorm || op == Op::addRmsNorm) && name == "out";
+    const bool made = (op == Op::encode || op == Op::rmsNorm || op == Op::addRmsNorm || op == Op::gatedLinear) && name == "out";
     const bool multiplies = op == Op::linear || op == Op::gatedLinear;
     const bool read = multiplies && name == "x";
     if ((!made && !read) || (format != Format::bf16 && format != Format::q8_0)) refuse(name + " is not float32 rows");
@@ -126,6 +126,7 @@ class Checker {
   void gatedLinear(const op::GatedLinear& o) const {
     need(o.out.width <= INT32_MAX / 2, "widths differ");
     product(o.x, o.weight, o.out, 2 * o.out.width);
+    rounded(o.out, o.rounding);
     activation(o.activation);
   }
 

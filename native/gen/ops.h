@@ -3,7 +3,7 @@
 #include <stdint.h>
 
 namespace loquent {
-constexpr int32_t tableHash = 776213539;
+constexpr int32_t tableHash = -1654354895;
 constexpr int32_t programMagic = 827412300;
 constexpr int32_t lineBytes = 64;
 enum class Domain : int32_t { fixed = 0, tokens = 1, samples = 2 };
@@ -74,7 +74,7 @@ constexpr OpRule opRules[] = {
     {"choose", 15, 8, 1, {{"logits", Kind::activation, false}}},
     {"topTokens", 16, 8, 1, {{"logits", Kind::activation, false}}},
     {"encode", 17, 17, 2, {{"x", Kind::activation, false}, {"out", Kind::output, false}}},
-    {"gatedLinear", 18, 25, 3, {{"x", Kind::activation, false}, {"weight", Kind::weight, false}, {"out", Kind::output, false}}},
+    {"gatedLinear", 18, 26, 3, {{"x", Kind::activation, false}, {"weight", Kind::weight, false}, {"out", Kind::output, false}}},
 };
 namespace op {
 /** out[r] = weight[ids[r]] */
@@ -230,6 +230,7 @@ struct GatedLinear {
   Operand weight;
   Operand out;
   Activation activation;
+  Rounding rounding;
 };
 }  // namespace op
 }  // namespace loquent

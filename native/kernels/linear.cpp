@@ -28,23 +28,29 @@ const Tiles& tilesOf(Format f) {
 
 /** The columns of a panel in some rows of `out`. Sums are whole panels, of which the last has more columns than `out`. */
 struct Target {
-  float* out;
-  int64_t stride;
+  uint8_t* out;
+  /** Bytes from a row to the next, and of these columns in a row. */
+  int64_t stride, bytes;
   int32_t width;
+  Format format;
   Target(const Step& s, const Operand& o, int32_t row, int32_t first)
-      : out(rowOf(s, o, row) + first), stride(o.stride), width(least(panelColumns, o.width - first)) {}
+      : out(reinterpret_cast<uint8_t*>(rowOf(s, o, row))), stride(static_cast<int64_t>(o.stride) * 4), width(least(panelColumns, o.width - first)), format(formatOf(o)) {
+    out += bytesOfColumns(first);
+    bytes = bytesOfColumns(width);
+  }
+  int64_t bytesOfColumns(int32_t count) const { return format == Format::f32 ? int64_t{4} * count : encodedBytes(format, count); }
 
   /** Asks for the lines of some rows, to write them. */
   void expect(int32_t row, int32_t rows) const {
-    for (const float* to = out + row * stride; rows > 0; rows--, to += stride) {
+    for (const uint8_t* to = out + row * stride; rows > 0; rows--, to += stride) {
       __builtin_prefetch(to, 1);
-      __builtin_prefetch(to + (width > lineBytes / 4 ? lineBytes / 4 : 0), 1);
+      __builtin_prefetch(to + (bytes > lineBytes ? lineBytes : 0), 1);
     }
   }
   /** `result(c)`: 16 columns from column c of a panel. */
   template <typename Result>
   LOQUENT_MEMBER void write(int32_t row, Result result) const {
-    float* to = out + row * stride;
+    float* to = reinterpret_cast<float*>(out + row * stride);
     if (width == panelColumns) {
       for (int32_t c = 0; c < panelColumns; c += 16) storeF(to + c, result(c));
     } else {
@@ -52,6 +58,19 @@ struct Target {
     }
   }
 };
+
+/** Rows of a panel that are rounded together: blocks of 32 side by side. */
+constexpr int32_t roundedRows = 4;
+
+/** Rounds some rows of a panel and writes them. */
+void writeRounded(const Target& to, int32_t row, int32_t rows, float (&values)[roundedRows][panelColumns]) {
+  const int64_t block = encodedBytes(to.format, panelColumns);
+  uint8_t blocks[roundedRows * panelColumns * 4];
+  // A number beyond an odd width is there, and is nothing.
+  for (int32_t r = 0; r < rows && to.width < panelColumns; r++) memset(values[r] + to.width, 0, static_cast<size_t>(panelColumns - to.width) * 4);
+  encodeRow(to.format == Format::bf16 ? Encoding::bf16 : Encoding::q8_0, values[0], rows * panelColumns, blocks);
+  for (int32_t r = 0; r < rows; r++) memcpy(to.out + (row + r) * to.stride, blocks + r * block, static_cast<size_t>(to.bytes));
+}
 
 /** activation(sums + bias); `bias` may be null. */
 template <Activation A>
@@ -70,6 +89,13 @@ void finish(const Target& to, int32_t rows, const float* sums, const float* bias
 /** activation(gate) * up, in rows of their own. */
 template <Activation A>
 void finishGated(const Target& to, int32_t rows, const float* gate, const float* up) {
+  float values[roundedRows][panelColumns];
+  for (int32_t r = 0; to.format != Format::f32 && r < rows; r += roundedRows) {
+    const int32_t some = least(roundedRows, rows - r);
+    for (int32_t i = 0; i < some * panelColumns; i += 16, gate += 16, up += 16) storeF(values[0] + i, activate<A>(loadF(gate)) * loadF(up));
+    writeRounded(to, r, some, values);
+  }
+  if (to.format != Format::f32) return;
   for (int32_t r = 0; r < rows; r++, gate += panelColumns, up += panelColumns) {
     to.write(r, [&](int32_t c) { return activate<A>(loadF(gate + c)) * loadF(up + c); });
   }

@@ -13,46 +13,55 @@ export type InputOf = (weight: Weight) => Encoding | undefined
  * can repeat it.
  */
 export function encodeInputs(graph: GraphData, inputOf: InputOf): GraphData {
-  const wantedBy = (node: Node): Encoding | undefined =>
+  const wantedBy: WantedBy = (node) =>
     node.op === 'linear' || node.op === 'gatedLinear' ? inputOf(node.inputs['weight'] as Weight) : undefined
   const nextId = freshIds(graph)
   const rounded = roundedWhenMade(graph, wantedBy)
   const encoded = new Map<string, Value>()
-  const nodes = graph.nodes.flatMap((node): Node[] => {
-    const rounding = rounded.get(node)
-    if (rounding) return [{ ...node, attributes: { ...node.attributes, ...rounding } }]
+  const nodes = graph.nodes.flatMap((given): Node[] => {
+    const rounding = Object.values(given.outputs).map(({ id }) => rounded.get(id))
+    const node: Node = { ...given, attributes: Object.assign({ ...given.attributes }, ...rounding) }
     const encoding = wantedBy(node)
     const x = node.inputs['x'] as Value
-    if (!encoding || [...rounded.keys()].some((maker) => makes(maker, x))) return [node]
+    if (!encoding || rounded.has(x.id)) return [node]
     const key = `${rootOf(x).id}/${x.of?.start ?? 0}/${x.width}/${encoding}`
     const known = encoded.get(key)
     if (known) return [withInput(node, known)]
-    const made = makeNode('encode', `${x.name}.${encoding}`, { x }, { encoding }, nextId)
-    const out = made.outputs['out']!
+    const encode = makeNode('encode', `${x.name}.${encoding}`, { x }, { encoding }, nextId)
+    const out = encode.outputs['out']!
     encoded.set(key, out)
-    return [made, withInput(node, out)]
+    return [encode, withInput(node, out)]
   })
   return { nodes, caches: graph.caches }
 }
 
 const withInput = (node: Node, x: Value): Node => ({ ...node, inputs: { ...node.inputs, x } })
 
-const makes = (node: Node, value: Value): boolean => Object.values(node.outputs).some((out) => out.id === value.id)
+type WantedBy = (node: Node) => Encoding | undefined
 
-/** Nodes that can round their result and whose readers all want it so, with the attribute that says it. */
-function roundedWhenMade({ nodes }: GraphData, wantedBy: (node: Node) => Encoding | undefined) {
-  const rounded = new Map<Node, Readonly<Record<string, Encoding>>>()
-  for (const maker of nodes) {
-    for (const [name, value] of Object.entries(maker.outputs)) {
-      const attribute = opShape(maker.op).operands[name]!.rounded
-      if (!attribute || maker.op === 'encode') continue
-      const reads = nodes.flatMap((n) =>
-        Object.entries(n.inputs).flatMap(([operand, o]) =>
-          o?.kind === 'value' && rootOf(o).id === value.id ? [operand === 'x' && !o.of ? wantedBy(n) : undefined] : [],
-        ),
-      )
-      const [first] = reads
-      if (first && reads.every((r) => r === first)) rounded.set(maker, { [attribute]: first })
+/** How every value (views of it included) is wanted by those that read it; undefined: as it is. */
+function readersOf({ nodes }: GraphData, wantedBy: WantedBy): Map<number, (Encoding | undefined)[]> {
+  const readers = new Map<number, (Encoding | undefined)[]>()
+  for (const node of nodes) {
+    for (const [operand, o] of Object.entries(node.inputs)) {
+      if (o?.kind !== 'value') continue
+      const wanted = operand === 'x' && !o.of ? wantedBy(node) : undefined
+      readers.set(rootOf(o).id, [...(readers.get(rootOf(o).id) ?? []), wanted])
+    }
+  }
+  return readers
+}
+
+/** Values whose makers can round them and whose readers all want it so, with the attribute that says it. */
+function roundedWhenMade(graph: GraphData, wantedBy: WantedBy): Map<number, Readonly<Record<string, Encoding>>> {
+  const readers = readersOf(graph, wantedBy)
+  const rounded = new Map<number, Readonly<Record<string, Encoding>>>()
+  for (const { op, outputs } of graph.nodes) {
+    for (const [name, { id }] of Object.entries(outputs)) {
+      const attribute = opShape(op).operands[name]!.rounded
+      const [first, ...others] = readers.get(id) ?? []
+      if (!attribute || op === 'encode' || !first || others.some((o) => o !== first)) continue
+      rounded.set(id, { [attribute]: first })
     }
   }
   return rounded

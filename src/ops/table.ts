@@ -82,8 +82,8 @@ function need(condition: boolean, message: string): void {
   if (!condition) throw new RangeError(message)
 }
 
-function needBlocks({ x }: Facts, encoding: number | string | undefined): void {
-  need(encoding !== 'q8_0' || x!.width % encodedBlock === 0, 'what is rounded is not whole blocks of 32')
+function needBlocks(width: number, encoding: number | string | undefined): void {
+  need(encoding !== 'q8_0' || width % encodedBlock === 0, 'what is rounded is not whole blocks of 32')
 }
 
 function needTable({ table }: Facts, a: AttributeValues): void {
@@ -138,7 +138,7 @@ export const ops = {
     frame: [],
     shape: (o, a) => {
       need(o['x']!.width === o['weight']!.width, 'rmsNorm: the weight does not fit')
-      needBlocks(o, a['rounding'])
+      needBlocks(o['x']!.width, a['rounding'])
       return { out: like(o['x']) }
     },
     cost: perElement(4, 2),
@@ -151,7 +151,7 @@ export const ops = {
     defaults: { rounding: 'none' },
     frame: [],
     shape: (o, a) => {
-      needBlocks(o, a['rounding'])
+      needBlocks(o['x']!.width, a['rounding'])
       need(o['x']!.width === o['y']!.width && o['x']!.width === o['weight']!.width, 'addRmsNorm: widths differ')
       return { sum: like(o['x']), out: like(o['x']) }
     },
@@ -330,7 +330,7 @@ export const ops = {
     attributes: { encoding: encodings },
     frame: [],
     shape: (o, a) => {
-      needBlocks(o, a['encoding'])
+      needBlocks(o['x']!.width, a['encoding'])
       return { out: like(o['x']) }
     },
     cost: perElement(3, 1.5),
@@ -338,13 +338,15 @@ export const ops = {
   gatedLinear: {
     id: 18,
     doc: 'out = activation(x . gate^T) * (x . up^T); the first half of the rows of the weight is gate, the second up',
-    operands: { x: activation, weight, out: output },
-    attributes: { activation: activations },
+    operands: { x: activation, weight, out: rounding(output) },
+    attributes: { activation: activations, rounding: roundings },
+    defaults: { rounding: 'none' },
     frame: [],
-    shape: (o) => {
+    shape: (o, a) => {
       const { width, rows } = o['weight']!
       need(o['x']!.width === width, `gatedLinear: x has ${o['x']!.width} columns, the weight ${width}`)
       need(rows % 2 === 0, 'gatedLinear: the weight is no two halves')
+      needBlocks(rows / 2, a['rounding'])
       return { out: { domain: o['x']!.domain, width: rows / 2 } }
     },
     cost: (o) => ({

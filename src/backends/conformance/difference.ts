@@ -85,13 +85,16 @@ const nearRounded =
       return (_, column) => allowed + step(column)
     })
 
+/** Of the greatest number of a block: scales may be rounded up, by half at most. */
+const leastMultiples = 127 / 1.5
+
 /** How far apart the numbers are that a rounded row can hold. */
 function stepOf(rounding: Rounding, row: Float32Array): (column: number) => number {
   if (rounding === 'none') return () => 0
   if (rounding === 'bf16') return (column) => Math.abs(row[column]!) * 2 ** -7
   return (column) => {
     const begin = column - (column % encodedBlock)
-    return (magnitude(row.subarray(begin, begin + encodedBlock)) / 127) * (1 + 2 ** -20)
+    return magnitude(row.subarray(begin, begin + encodedBlock)) / leastMultiples
   }
 }
 
@@ -125,10 +128,11 @@ const gatedLinear: Compare = (c) => {
   return byElement(c, 'out', (row, expected) => {
     const [ofRow, values] = [slack(row), rowOf(both, row)]
     const most = tolerances.activation * magnitude(expected) + tolerances.vanishing
+    const step = stepOf(c.instruction.attributes['rounding'] as Rounding, expected)
     return (_, column) => {
       const other = column + expected.length
       const [gate, up] = [values[column]!, values[other]!]
-      return steepest * ofRow(column) * Math.abs(up) + Math.abs(f(gate)) * ofRow(other) + most
+      return steepest * ofRow(column) * Math.abs(up) + Math.abs(f(gate)) * ofRow(other) + most + step(column)
     }
   })
 }

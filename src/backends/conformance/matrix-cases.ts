@@ -74,7 +74,13 @@ const gated: Case = {
           const [rows, columns] = [2 * outputs(random), columnsOf(format, random)]
           const weight = stacked(b, `${format}.weight`, format, rows, columns)
           const x = normalInput(b, `${format}.x`, columns, random.pick([1, 0.01]))
-          b.g.op('gatedLinear', format, { x, weight }, { activation: random.pick(activations) })
+          const attributes = { activation: random.pick(activations) }
+          const gated = b.g.op('gatedLinear', format, { x, weight }, attributes)['out']!
+          // A product that reads it may want it rounded as it is made.
+          const reader = random.pick(['f32', 'bf16', rows % 64 === 0 ? 'q8_0' : 'bf16'] as const)
+          b.checkpoint.add(`${format}.down`, reader, 40, rows / 2)
+          const down = b.g.weight(`${format}.down`, 40, rows / 2)
+          b.g.op('linear', `${format}.out`, { x: gated, weight: down }, { activation: 'none' })
         }
       },
     })

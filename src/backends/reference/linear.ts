@@ -1,6 +1,7 @@
-import type { Activation } from '../../ops/table.ts'
+import type { Activation, Rounding } from '../../ops/table.ts'
 import { activationFunctions, gatedActivation } from './activation.ts'
-import { type Matrix, matrixOf, type Step } from './operand.ts'
+import { roundRow } from './encode.ts'
+import { type Matrix, matrixOf, rowOf, type Step } from './operand.ts'
 
 /** Rows of the weight multiplied together: x is loaded once for all, and their sums do not wait for each other. */
 const TILE = 4
@@ -67,7 +68,7 @@ export function gateAndUp({ x, weight }: { x: Matrix; weight: Matrix }, step: St
 
 export function gatedLinear(
   o: { x: Matrix; weight: Matrix; out: Matrix },
-  a: { activation: Activation },
+  a: { activation: Activation; rounding: Rounding },
   step: Step,
   from: number,
   to: number,
@@ -78,4 +79,5 @@ export function gatedLinear(
   const { width } = o.out
   const gate = { ...both, start, width }
   gatedActivation({ gate, up: { ...gate, start: start + width }, out: o.out }, a, step, from, to)
+  for (let r = from; r < to; r++) roundRow(rowOf(o.out, r), a.rounding, rowOf(o.out, r))
 }
