@@ -15,7 +15,7 @@ constexpr int32_t splitKeys = 256;
 /** Stretches that are kept apart for other threads to merge: memory that does not grow with the step. */
 constexpr int32_t mostPartials = 8192;
 /** Pieces a thread, so that the last one to come waits for little; and no more of them than this in all. */
-constexpr int32_t piecesPerThread = 8, mostPieces = 4096;
+constexpr int32_t piecesPerThread = 16, mostPieces = 4096;
 /** What a key of a unit costs beside that of each row: it comes from memory. */
 constexpr int32_t keyCost = 16;
 /** The least worth handing out. */
