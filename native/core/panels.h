@@ -114,8 +114,26 @@ constexpr Format inputFormat(Format f) {
   return quantized(f) && panelForm(f).integers != Integers::codes ? Format::q8_0 : Format::f32;
 }
 
-/** A block of an encoded row: signed bytes, scale, minus 8 and 128 times its sum, minus the sums of its halves, scale times sum. */
-constexpr int64_t encodedBlockBytes = 56;
+/**
+ * A block of an encoded row: signed bytes, of which each is a multiple of a scale that is two or three times a power of two, and
+ * what the tiles begin and end a block with. A sum of products begins at the bits of `zero`, 1.5 * 2^23 times that power: so its bits are
+ * a float that is the power times the sum greater than `zero`, for any sum of less than 22 bits, and nothing is converted or
+ * multiplied. Two or three is left, which is a choice between multiples of the weight's scale.
+ */
+struct EncodedBlock {
+  int8_t integers[32];
+  float zero;
+  /** The bits of `zero`, minus 8 and 128 times the sum of the integers: for weights whose integers have an offset. */
+  int32_t zeroMinus8Sum, zeroMinus128Sum;
+  int32_t minusHalfSums[2];
+  /** Scale times sum. */
+  float scaledSum;
+  /** Which of the multiples, in bytes of a panel's columns of float32; and the multiple. */
+  int32_t choice;
+  float multiple;
+};
+constexpr int64_t encodedBlockBytes = sizeof(EncodedBlock);
+static_assert(encodedBlockBytes == 64, "the twin of src/ops/encoding.ts");
 /** Bytes of a row that `encode` made; its layout is in src/ops/encoding.ts. */
 constexpr int64_t encodedBytes(Format f, int64_t width) {
   return f == Format::bf16 ? (width + 1) / 2 * 4 : width / blockLength * encodedBlockBytes;

@@ -22,8 +22,19 @@ void encodeBrain(const float* x, int32_t width, uint8_t* out) {
   if (width % 2) memset(out + 2 * width, 0, 2);
 }
 
-constexpr float smallestBlock = 0x1p-100f;
+constexpr float smallestBlock = 0x1p-100f, encodableEnd = 0x1p100f;
 constexpr int vectors = blockLength / lanes;
+
+LOQUENT_INLINE int32_t bitsOf(float x) {
+  int32_t bits;
+  memcpy(&bits, &x, 4);
+  return bits;
+}
+LOQUENT_INLINE float floatOf(int32_t bits) {
+  float x;
+  memcpy(&x, &bits, 4);
+  return x;
+}
 
 /** The greatest magnitude; what is not a number is greater than all that are. */
 float greatestOf(const float* x) {
@@ -40,9 +51,7 @@ float greatestOf(const float* x) {
   int32_t greatest = 0;
   for (int i = 0; i < lanes; i++) greatest = all[i] > greatest ? all[i] : greatest;
 #endif
-  float f;
-  memcpy(&f, &greatest, 4);
-  return f;
+  return floatOf(greatest);
 }
 
 /** Whole multiples, nearest, ties to even, of 32 numbers; and the sums of the two halves. */
@@ -69,33 +78,33 @@ void roundBlock(const float* x, float inverse, int8_t* to, int32_t (&sums)[2]) {
 #endif
 }
 
-/** A block of 32 as the tiles read it. */
-struct EncodedBlock {
-  int8_t integers[blockLength];
-  float scale;
-  int32_t minus8Sum, minus128Sum, minusHalfSums[2];
-  float scaledSum;
-};
-static_assert(sizeof(EncodedBlock) == encodedBlockBytes);
+/** The least number from `x` on that is two or three times a power of two. */
+LOQUENT_INLINE float roundUp(float x) { return floatOf((bitsOf(x) + 0x3fffff) & ~0x3fffff); }
 
-/** What a block holds beside its integers. */
+/** What a block holds beside its integers; `scale` as `roundUp` made it. */
 LOQUENT_INLINE void complete(EncodedBlock& to, float scale, int32_t first, int32_t second) {
-  to.scale = scale;
-  to.minus8Sum = -8 * (first + second);
-  to.minus128Sum = -128 * (first + second);
+  const int32_t bits = bitsOf(scale), sum = first + second;
+  // Of a scale of 2^e: 1.5 * 2^(22 + e), as it is two times 2^(e - 1).
+  const int32_t zero = scale == scale ? (bits & 0x7f800000) + (22 << 23) | 0x400000 : bits;
+  to.zero = floatOf(zero);
+  to.zeroMinus8Sum = zero - 8 * sum;
+  to.zeroMinus128Sum = zero - 128 * sum;
   to.minusHalfSums[0] = -first;
   to.minusHalfSums[1] = -second;
-  to.scaledSum = scale * static_cast<float>(first + second);
+  to.scaledSum = scale * static_cast<float>(sum);
+  const int32_t third = bits >> 22 & 1;
+  to.choice = third * panelColumns * 4;
+  to.multiple = static_cast<float>(2 + third);
 }
 
 void encodeBlock(const float* x, EncodedBlock& to) {
   const float greatest = greatestOf(x);
   int32_t sums[2] = {0, 0};
   float scale = __builtin_nanf("");
-  if (greatest < __builtin_inff()) {
-    const bool nothing = greatest < smallestBlock;
-    roundBlock(x, nothing ? 0.0f : 127.0f / greatest, to.integers, sums);
-    scale = nothing ? 0.0f : greatest / 127.0f;
+  if (greatest < encodableEnd) {
+    // A block of nothing is as good as any other of multiples that are zero.
+    scale = greatest < smallestBlock ? 1.0f : roundUp(greatest / 127.0f);
+    roundBlock(x, greatest < smallestBlock ? 0.0f : 1.0f / scale, to.integers, sums);
   } else {
     memset(to.integers, 0, sizeof to.integers);
   }
@@ -135,15 +144,18 @@ __m512i roundTwo(const float* x, __m512 first, __m512 second, int32_t (&sums)[4]
   return bytes;
 }
 
-/** The same numbers as one by one; false where a block holds what is not finite. */
+/** The same numbers as one by one; false where a block becomes not-a-number. */
 bool encodeFour(const float* x, EncodedBlock* to) {
   const __m128i greatest = greatestOfFour(x);
-  if (_mm_cmplt_epi32_mask(greatest, _mm_set1_epi32(0x7f800000)) != 15) return false;
-  const __m128 magnitude = _mm_castsi128_ps(greatest), most = _mm_set1_ps(127.0f);
+  const __m128 magnitude = _mm_castsi128_ps(greatest);
+  // What is not a number is not below anything.
+  if (_mm_cmp_ps_mask(magnitude, _mm_set1_ps(encodableEnd), _CMP_LT_OQ) != 15) return false;
   const __mmask8 some = _mm_cmp_ps_mask(magnitude, _mm_set1_ps(smallestBlock), _CMP_GE_OQ);
-  const __m512 inverses = _mm512_castps128_ps512(_mm_maskz_div_ps(some, most, magnitude));
+  const __m128i low = _mm_set1_epi32(0x3fffff), least = _mm_castps_si128(_mm_div_ps(magnitude, _mm_set1_ps(127.0f)));
+  const __m128 one = _mm_set1_ps(1.0f), scale = _mm_mask_mov_ps(one, some, _mm_castsi128_ps(_mm_andnot_si128(low, _mm_add_epi32(least, low))));
+  const __m512 inverses = _mm512_castps128_ps512(_mm_maskz_div_ps(some, one, scale));
   alignas(16) float scales[together];
-  _mm_store_ps(scales, _mm_maskz_div_ps(some, magnitude, most));
+  _mm_store_ps(scales, scale);
   for (int b = 0; b < together; b += 2) {
     int32_t sums[4];
     const auto inverse = [&](int at) { return _mm512_permutexvar_ps(_mm512_set1_epi32(at), inverses); };

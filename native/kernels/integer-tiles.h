@@ -1,6 +1,6 @@
 // Tiles of quantized weights: integer dot products over blocks of 32 columns of k, exact on every instruction set, then
-// one product with the two scales and one fused addition a block, in ascending order of k. Where the weight has one scale a
-// row, it is applied when k ends.
+// one fused product with the weight's scale, or a multiple of it, a block, in ascending order of k (EncodedBlock, core/panels.h). Where
+// the weight has one scale a row, it is applied when k ends.
 #pragma once
 #include <utility>
 
@@ -120,12 +120,18 @@ struct Encoded {
   }
   LOQUENT_MEMBER const uint8_t* row(int r) const { return base[r / 3] + r % 3 * stride; }
   LOQUENT_MEMBER int32_t four(int r, int i) const { return wordAt(row(r) + 4 * i); }
-  LOQUENT_MEMBER float scale(int r) const { return floatAt(row(r) + 32); }
-  LOQUENT_MEMBER int32_t minus8Sum(int r) const { return wordAt(row(r) + 36); }
-  LOQUENT_MEMBER int32_t minus128Sum(int r) const { return wordAt(row(r) + 40); }
-  LOQUENT_MEMBER int32_t minusHalfSum(int r, int half) const { return wordAt(row(r) + 44 + 4 * half); }
-  LOQUENT_MEMBER float scaledSum(int r) const { return floatAt(row(r) + 52); }
-  LOQUENT_MEMBER float scaledHalfSum(int r, int half) const { return scale(r) * static_cast<float>(-minusHalfSum(r, half)); }
+  LOQUENT_MEMBER float zero(int r) const { return floatAt(row(r) + offsetof(EncodedBlock, zero)); }
+  LOQUENT_MEMBER int32_t zeroBits(int r) const { return wordAt(row(r) + offsetof(EncodedBlock, zero)); }
+  LOQUENT_MEMBER int32_t zeroMinus8Sum(int r) const { return wordAt(row(r) + offsetof(EncodedBlock, zeroMinus8Sum)); }
+  LOQUENT_MEMBER int32_t zeroMinus128Sum(int r) const { return wordAt(row(r) + offsetof(EncodedBlock, zeroMinus128Sum)); }
+  LOQUENT_MEMBER int32_t minusHalfSum(int r, int half) const { return wordAt(row(r) + offsetof(EncodedBlock, minusHalfSums) + 4 * half); }
+  LOQUENT_MEMBER float scaledSum(int r) const { return floatAt(row(r) + offsetof(EncodedBlock, scaledSum)); }
+  LOQUENT_MEMBER int32_t choice(int r) const { return wordAt(row(r) + offsetof(EncodedBlock, choice)); }
+  LOQUENT_MEMBER float multiple(int r) const { return floatAt(row(r) + offsetof(EncodedBlock, multiple)); }
+  LOQUENT_MEMBER float scaledHalfSum(int r, int half) const {
+    constexpr float unit = 1.0f / 12582912;
+    return zero(r) * unit * multiple(r) * static_cast<float>(-minusHalfSum(r, half));
+  }
 };
 
 /** A byte of each of some columns, in all four bytes of its lane. */
@@ -155,17 +161,42 @@ LOQUENT_INLINE V minimumOf(const uint8_t* header, const uint8_t* scales, int col
   return splat(0.0f) - loadHalf(header + 2 * (panelColumns + column)) * loadBytes(scales + line * panelColumns + column);
 }
 
-/** Minus the offset of the integers times the sum of the block's, or the half's, multiples. */
+/** Where a sum begins: at the bits of nothing, minus the offset of the integers times the sum of the block's, or the half's, multiples. */
 template <Format T, int R>
 LOQUENT_INLINE VI startOf(const Encoded<R>& x, int r, int half) {
   constexpr PanelForm form = panelForm(T);
-  if constexpr (form.offsetBits < 0) return splatInt(0);
-  if constexpr (form.scales == Scales::super16) return shiftLeft<form.offsetBits>(splatInt(x.minusHalfSum(r, half)));
-  if constexpr (form.offsetBits == 7) return splatInt(x.minus128Sum(r));
-  const VI eight = splatInt(x.minus8Sum(r));
+  if constexpr (form.offsetBits < 0) return splatInt(x.zeroBits(r));
+  if constexpr (form.scales == Scales::super16) return splatInt(x.zeroBits(r)) + shiftLeft<form.offsetBits>(splatInt(x.minusHalfSum(r, half)));
+  if constexpr (form.offsetBits == 7) return splatInt(x.zeroMinus128Sum(r));
+  const VI eight = splatInt(x.zeroMinus8Sum(r));
   // Shifts run in the units of the products, sums do not.
-  return form.offsetBits == 4 ? eight + eight : eight;
+  return form.offsetBits == 4 ? eight + eight - splatInt(x.zeroBits(r)) : eight;
 }
+
+/**
+ * Two and three times the scales of some columns, for the rows of a tile to choose from: made by additions, which do not run where the
+ * products run. For few rows it is less work to multiply.
+ */
+template <int R, int C>
+struct Multiples {
+  static constexpr bool kept = R > 4;
+  alignas(64) float of[kept ? 2 : 1][panelColumns];
+  V scale[C];
+  LOQUENT_MEMBER void set(int c, V one) {
+    if constexpr (kept) {
+      const V two = one + one;
+      store(of[0] + c * lanes, two);
+      store(of[1] + c * lanes, two + one);
+    } else {
+      scale[c] = one;
+    }
+  }
+  LOQUENT_MEMBER V at(const Encoded<R>& x, int r, int c) const {
+    // Masked, as x may change under a piece that is done twice (Batch, core/job.h).
+    if constexpr (kept) return load(reinterpret_cast<const float*>(reinterpret_cast<const uint8_t*>(of) + (x.choice(r) & panelColumns * 4)) + c * lanes);
+    return scale[c] * splat(x.multiple(r));
+  }
+};
 
 /** Adds one block to the sums of a tile. */
 template <Format T, int R, int C>
@@ -201,15 +232,16 @@ LOQUENT_INLINE void addBlock(const uint8_t* header, const uint8_t* block, int fi
       }
     }
     if (half == 0 && halves == 1) continue;
-    V scale[C], offset[C];
+    Multiples<R, C> scale;
+    V offset[C];
     for (int c = 0; c < C; c++) {
-      if constexpr (!wholeRow(form)) scale[c] = scaleOf<form.scales>(header, block, first + c * lanes, halves == 2 ? half : 0);
+      if constexpr (!wholeRow(form)) scale.set(c, scaleOf<form.scales>(header, block, first + c * lanes, halves == 2 ? half : 0));
       if constexpr (minimum) offset[c] = minimumOf<form.scales>(header, block, first + c * lanes, half);
     }
     for (int r = 0; r < R; r++) {
-      const V scaleX = splat(x.scale(r));
+      const V zero = splat(x.zero(r));
       for (int c = 0; c < C; c++) {
-        sum[r][c] = fma(__builtin_convertvector(dot[r][c], V), wholeRow(form) ? scaleX : scale[c] * scaleX, sum[r][c]);
+        sum[r][c] = fma(unbits(dot[r][c]) - zero, wholeRow(form) ? splat(x.multiple(r)) : scale.at(x, r, c), sum[r][c]);
         if constexpr (minimum) sum[r][c] = fma(offset[c], splat(halves == 2 ? x.scaledHalfSum(r, half) : x.scaledSum(r)), sum[r][c]);
       }
     }

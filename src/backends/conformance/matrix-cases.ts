@@ -1,5 +1,5 @@
 import type { Weight } from '../../graph/node.ts'
-import { encodedBlock, encodings, smallestBlock } from '../../ops/encoding.ts'
+import { encodableEnd, encodedBlock, encodings, smallestBlock } from '../../ops/encoding.ts'
 import { activations } from '../../ops/table.ts'
 import { type FormatName, formats } from '../../tensor/format.ts'
 import { type Build, openBench } from './bench.ts'
@@ -88,8 +88,11 @@ const gated: Case = {
   },
 }
 
-/** Blocks of every kind, by the greatest magnitude they may have; the last two hold something that is not finite. */
-const magnitudes = [1, 1, 1e-3, 1e4, 3e38, 0, 1e-44, smallestBlock, smallestBlock * 0.999, Number.NaN, Infinity]
+/** Blocks of every kind, by the greatest magnitude they may have; the last four become not-a-number, or may. */
+const magnitudes = [
+  ...[1, 1, 1e-3, 1e4, 127, 127.1, 0, 1e-44, smallestBlock, smallestBlock * 0.999, encodableEnd * 0.999],
+  ...[encodableEnd, 3e38, Number.NaN, Infinity],
+]
 
 /** Rows of blocks of 32, each of another magnitude, with ties of the rounding among them. */
 function unevenRows(random: Random, length: number): Float32Array {
