@@ -92,7 +92,7 @@ class Checker {
   /** Only some ops make rows that are not float32, and only products read them. */
   int64_t encodedBytesOf(const OperandRule& rule, const Operand& o, Format format, const std::string& name) const {
     const Op op = static_cast<Op>(rule_.id);
-    const bool made = (op == Op::encode || op == Op::rmsNorm || op == Op::addRmsNorm || op == Op::gatedLinear) && name == "out";
+    const bool made = (op == Op::encode || op == Op::rmsNorm || op == Op::addRmsNorm || op == Op::gatedLinear || op == Op::attention) && name == "out";
     const bool multiplies = op == Op::linear || op == Op::gatedLinear;
     const bool read = multiplies && name == "x";
     if ((!made && !read) || (format != Format::bf16 && format != Format::q8_0)) refuse(name + " is not float32 rows");
@@ -211,6 +211,8 @@ class Checker {
     need((o.bias.space != 0) == (o.buckets.space != 0), "a bias without buckets, or buckets without a bias");
     tokens(o.q);
     tokens(o.out);
+    rounded(o.out, o.rounding);
+    need(o.rounding == Rounding::none || o.headDim % blockLength == 0, "heads are not whole blocks");
     rotation(o.table, o.q, o.headDim, o.style);
   }
 

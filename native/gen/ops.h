@@ -3,7 +3,7 @@
 #include <stdint.h>
 
 namespace loquent {
-constexpr int32_t tableHash = -1654354895;
+constexpr int32_t tableHash = 1069158215;
 constexpr int32_t programMagic = 827412300;
 constexpr int32_t lineBytes = 64;
 enum class Domain : int32_t { fixed = 0, tokens = 1, samples = 2 };
@@ -64,7 +64,7 @@ constexpr OpRule opRules[] = {
     {"ropeTable", 5, 37, 4, {{"positions", Kind::frame, false}, {"lengths", Kind::frame, false}, {"frequencies", Kind::weight, false}, {"out", Kind::output, false}}},
     {"rope", 6, 27, 3, {{"x", Kind::activation, false}, {"table", Kind::activation, false}, {"out", Kind::output, false}}},
     {"writeKv", 7, 28, 3, {{"k", Kind::activation, false}, {"v", Kind::activation, false}, {"table", Kind::activation, true}}},
-    {"attention", 8, 56, 6, {{"q", Kind::activation, false}, {"table", Kind::activation, true}, {"slopes", Kind::weight, true}, {"bias", Kind::weight, true}, {"buckets", Kind::weight, true}, {"out", Kind::output, false}}},
+    {"attention", 8, 57, 6, {{"q", Kind::activation, false}, {"table", Kind::activation, true}, {"slopes", Kind::weight, true}, {"bias", Kind::weight, true}, {"buckets", Kind::weight, true}, {"out", Kind::output, false}}},
     {"gatedActivation", 9, 25, 3, {{"gate", Kind::activation, false}, {"up", Kind::activation, false}, {"out", Kind::output, false}}},
     {"add", 10, 24, 3, {{"x", Kind::activation, false}, {"y", Kind::activation, false}, {"out", Kind::output, false}}},
     {"selectRows", 11, 16, 2, {{"x", Kind::activation, false}, {"out", Kind::output, false}}},
@@ -166,6 +166,7 @@ struct Attention {
   int32_t window;
   float softcap;
   Style style;
+  Rounding rounding;
 };
 /** out = activation(gate) * up */
 struct GatedActivation {

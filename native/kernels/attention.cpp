@@ -4,6 +4,7 @@
 // has (maximum, total, weighted values) is merged with what it had, in that order. So these stretches may be computed by one
 // thread after another or by many at a time: the sums are the same. What a row computes depends only on its own position and
 // keys, so that a decoded token and the same token in a chunk of a prompt have the same bits.
+#include "../core/panels.h"
 #include "attention-query.h"
 #include "attention-work.h"
 #include "rotation.h"
@@ -20,6 +21,8 @@ struct Scratch {
   float* merged;
   /** A query head, rotated. */
   float* rotated;
+  /** The heads of a token that share a KV head, before they are rounded. */
+  float* finished;
 };
 
 int32_t scratchRows(const op::Attention& o) { return tokenTile * (o.heads / o.kvHeads); }
@@ -30,14 +33,14 @@ Scratch scratchOf(const op::Attention& o, uint8_t* scratch) {
   auto* partial = reinterpret_cast<Partial*>(row + rows);
   auto* words = reinterpret_cast<uint32_t*>(reinterpret_cast<uint8_t*>(partial) + wholeLines(rows * static_cast<int64_t>(sizeof(Partial))));
   float* first = reinterpret_cast<float*>(words + values);
-  return {row, partial, words, first, first + values, first + 2 * values};
+  return {row, partial, words, first, first + values, first + 2 * values, first + 2 * values + padded(o.headDim)};
 }
 
 size_t attentionScratch(const Limits&, const void* record) {
   const auto& o = as<op::Attention>(record);
   const int64_t rows = scratchRows(o);
   return static_cast<size_t>(rows * static_cast<int64_t>(sizeof(Row)) + wholeLines(rows * static_cast<int64_t>(sizeof(Partial))) +
-                             (3 * rows + 1) * padded(o.headDim) * 4);
+                             (3 * rows + 1 + o.heads / o.kvHeads) * padded(o.headDim) * 4);
 }
 
 /** One KV head of a unit. */
@@ -162,11 +165,19 @@ LOQUENT_INLINE void merge(Partial& into, float* values, const Partial& more, con
 }
 
 LOQUENT_INLINE void finish(const Context& c, const Item& item, int32_t r, float total, const float* values) {
-  float* out = rowOf(c.step, c.o.out, item.unit->begin + r / c.group) + (item.kvHead * c.group + r % c.group) * c.o.headDim;
+  const int32_t first = item.kvHead * c.group * c.o.headDim, within = r % c.group;
+  const bool rounds = c.o.rounding != Rounding::none;
+  float* row = rowOf(c.step, c.o.out, item.unit->begin + r / c.group);
+  float* out = (rounds ? c.room.finished : row + first) + within * c.o.headDim;
   const F inverse = splatF(1.0f / total);
   int32_t d = 0;
   for (; d + 16 <= c.o.headDim; d += 16) storeF(out + d, loadF(values + d) * inverse);
   if (d < c.o.headDim) storeSome(out + d, loadF(values + d) * inverse, c.o.headDim - d);
+  // With the last head of a token, that all of them are rounded together.
+  if (!rounds || within + 1 < c.group) return;
+  const bool halves = c.o.rounding == Rounding::bf16;
+  uint8_t* to = reinterpret_cast<uint8_t*>(row) + encodedBytes(halves ? Format::bf16 : Format::q8_0, first);
+  encodeRow(halves ? Encoding::bf16 : Encoding::q8_0, c.room.finished, c.group * c.o.headDim, to);
 }
 
 LOQUENT_INLINE bool sees(const Context& c, const Row& row, int32_t split) {

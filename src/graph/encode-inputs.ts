@@ -1,4 +1,4 @@
-import type { Encoding } from '../ops/encoding.ts'
+import { type Encoding, encodedBlock } from '../ops/encoding.ts'
 import { opShape } from '../ops/table.ts'
 import { makeNode } from './graph.ts'
 import type { GraphData, Node, Value, Weight } from './node.ts'
@@ -56,11 +56,12 @@ function readersOf({ nodes }: GraphData, wantedBy: WantedBy): Map<number, (Encod
 function roundedWhenMade(graph: GraphData, wantedBy: WantedBy): Map<number, Readonly<Record<string, Encoding>>> {
   const readers = readersOf(graph, wantedBy)
   const rounded = new Map<number, Readonly<Record<string, Encoding>>>()
-  for (const { op, outputs } of graph.nodes) {
+  for (const { op, outputs, attributes } of graph.nodes) {
     for (const [name, { id }] of Object.entries(outputs)) {
-      const attribute = opShape(op).operands[name]!.rounded
+      const { rounded: attribute, unit } = opShape(op).operands[name]!
       const [first, ...others] = readers.get(id) ?? []
       if (!attribute || op === 'encode' || !first || others.some((o) => o !== first)) continue
+      if (unit && Number(attributes[unit]) % encodedBlock !== 0) continue
       rounded.set(id, { [attribute]: first })
     }
   }

@@ -108,6 +108,7 @@ export function makeNode(
   nextId: () => number,
 ): Node {
   const shape = opShape(op)
+  const all = { ...shape.defaults, ...attributes }
   for (const [operand, { kind, optional }] of Object.entries(shape.operands) as [
     string,
     { kind: string; optional?: true },
@@ -116,7 +117,7 @@ export function makeNode(
       assert(inputs[operand] !== undefined || optional, `${op} ${name}: operand ${operand} is missing`)
   }
   const facts = Object.fromEntries(Object.entries(inputs).map(([k, v]) => [k, v && operandFacts(v)]))
-  const outputs = Object.entries(shape.shape(facts, attributes)).map(([output, { domain, width }]) => {
+  const outputs = Object.entries(shape.shape(facts, all)).map(([output, { domain, width }]) => {
     const suffix = output === 'out' ? '' : `.${output}`
     return [output, Object.freeze({ kind: 'value', id: nextId(), name: name + suffix, domain, width } as const)]
   })
@@ -125,7 +126,7 @@ export function makeNode(
     name,
     inputs: Object.freeze({ ...inputs }),
     outputs: Object.freeze(Object.fromEntries(outputs)),
-    attributes: Object.freeze({ ...shape.defaults, ...attributes }),
+    attributes: Object.freeze(all),
   })
 }
 

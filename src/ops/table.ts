@@ -31,6 +31,8 @@ interface OperandShape {
   readonly reuses?: string
   /** For an output: the attribute that says what it is rounded to as it is made. */
   readonly rounded?: string
+  /** Where that needs the result to be made in whole blocks: the attribute that says how many columns are made together. */
+  readonly unit?: string
 }
 
 export type AttributeType = 'i32' | 'f32' | readonly string[]
@@ -203,7 +205,7 @@ export const ops = {
       slopes: optional(weight),
       bias: optional(weight),
       buckets: optional(weight),
-      out: output,
+      out: { ...rounding(output), unit: 'headDim' },
     },
     attributes: {
       layer: 'i32',
@@ -213,8 +215,9 @@ export const ops = {
       window: 'i32',
       softcap: 'f32',
       style: ropeStyles,
+      rounding: roundings,
     },
-    defaults: { style: 'half' },
+    defaults: { style: 'half', rounding: 'none' },
     frame: ['positions', 'tokenSequences', 'queryStarts', 'contextLengths', 'blockTables'],
     shape: (o, a) => {
       need(o['q']!.width === Number(a['heads']) * Number(a['headDim']), 'attention: q is not heads * headDim wide')
@@ -223,6 +226,7 @@ export const ops = {
       need(!o['bias'] || o['bias'].width === Number(a['heads']), 'attention: there is not one bias a head')
       need(!o['bias'] === !o['buckets'], 'attention: a bias needs buckets, and buckets a bias')
       needTable(o, a)
+      needBlocks(a['rounding'] === 'none' ? 0 : Number(a['headDim']), 'q8_0')
       return { out: like(o['q']) }
     },
     cost: (o) => ({ flops: 4 * o['q']!.width, bytes: 8 * o['q']!.width }),

@@ -208,7 +208,7 @@ const topTokens: Compare = (c) => {
 
 const attention: Compare = (c) => {
   const cache = c.expectedStep.caches[c.instruction.attributes['layer'] as number]!
-  return nearRow('out', tolerances.attention[cache.format])(c)
+  return nearRounded('out', tolerances.attention[cache.format])(c)
 }
 
 /** The rule of every op; what has no output of its own is seen through the op that reads what it wrote. */

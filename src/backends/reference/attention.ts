@@ -1,8 +1,9 @@
 import { assert } from '../../base/assert.ts'
 import { blocksPerSequence } from '../../ops/domain.ts'
-import type { RopeStyle } from '../../ops/table.ts'
+import type { RopeStyle, Rounding } from '../../ops/table.ts'
 import type { KvFormat } from '../../tensor/kv-format.ts'
 import { keyIndex, type PagedCache, valueDistance } from './cache.ts'
+import { roundRow } from './encode.ts'
 import { type Matrix, rowOf, type Step } from './operand.ts'
 import { type RotationAttributes, rotateRow } from './rope.ts'
 import { nearest, roundTo, toBfloat16, toScaledBytes } from './rounding.ts'
@@ -49,6 +50,7 @@ type AttentionAttributes = {
   window: number
   softcap: number
   style: RopeStyle
+  rounding: Rounding
 }
 
 /** Slots of positions `[first, last]` of a token's sequence, through its block table. */
@@ -161,5 +163,6 @@ export function attention(o: AttentionOperands, a: AttentionAttributes, step: St
         out.subarray(start, end),
       )
     }
+    roundRow(out, a.rounding, out)
   }
 }
