@@ -129,43 +129,62 @@ __m128i greatestOfFour(const float* x) {
   return _mm512_castsi512_si128(_mm512_max_epi32(all, _mm512_shuffle_i32x4(all, all, 0xb1)));
 }
 
-/** Two blocks as bytes, in order, and the sums of their four halves. */
-__m512i roundTwo(const float* x, __m512 first, __m512 second, int32_t (&sums)[4]) {
+/** Two blocks as bytes, in order, and the sums of their four halves, each in all words of its quarter. */
+__m512i roundTwo(const float* x, __m512 first, __m512 second, __m512i& sums) {
   const auto round = [x](int at, __m512 inverse) { return _mm512_cvtps_epi32(load(x + 16 * at) * inverse); };
   const __m512i words = _mm512_packs_epi32(round(0, first), round(1, first)), more = _mm512_packs_epi32(round(2, second), round(3, second));
   const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
   const __m512i bytes = _mm512_permutexvar_epi32(order, _mm512_packs_epi16(words, more));
-  __m512i sum = _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_set1_epi8(1), bytes);
-  sum = _mm512_add_epi32(sum, _mm512_shuffle_epi32(sum, _MM_PERM_CDAB));
-  sum = _mm512_add_epi32(sum, _mm512_shuffle_epi32(sum, _MM_PERM_BADC));
-  alignas(64) int32_t all[16];
-  _mm512_store_si512(all, sum);
-  for (int h = 0; h < 4; h++) sums[h] = all[4 * h];
+  const __m512i sum = _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_set1_epi8(1), bytes);
+  const __m512i pairs = _mm512_add_epi32(sum, _mm512_shuffle_epi32(sum, _MM_PERM_CDAB));
+  sums = _mm512_add_epi32(pairs, _mm512_shuffle_epi32(pairs, _MM_PERM_BADC));
   return bytes;
+}
+
+/** Words 0, 5, 6 and 7 of four blocks, of which the others are made (EncodedBlock, core/panels.h). */
+struct FourScales {
+  __m512i zero, choice;
+  __m512 scale, multiple;
+  explicit FourScales(__m128 scales) {
+    const __m128i bits = _mm_castps_si128(scales), third = _mm_and_si128(_mm_srli_epi32(bits, 22), _mm_set1_epi32(1));
+    const __m128i power = _mm_and_si128(bits, _mm_set1_epi32(0x7f800000));
+    zero = _mm512_castsi128_si512(_mm_add_epi32(power, _mm_set1_epi32(22 << 23 | 0x400000)));
+    choice = _mm512_castsi128_si512(_mm_slli_epi32(third, 7));
+    scale = _mm512_castps128_ps512(scales);
+    multiple = _mm512_castps128_ps512(_mm_cvtepi32_ps(_mm_add_epi32(third, _mm_set1_epi32(2))));
+  }
+};
+static_assert(panelColumns * 4 == 1 << 7);
+
+/** `complete` for blocks `b` and `b + 1` of four. */
+__m512i completeTwo(const FourScales& four, int b, __m512i halves) {
+  const __m512i which = _mm512_add_epi32(_mm512_set1_epi32(b), _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1));
+  const __m512i sums = _mm512_add_epi32(halves, _mm512_shuffle_i32x4(halves, halves, 0xb1)), zero = _mm512_permutexvar_epi32(which, four.zero);
+  const __m512i shifts = _mm512_setr_epi32(0, 3, 7, 0, 0, 0, 0, 0, 0, 3, 7, 0, 0, 0, 0, 0);
+  __m512i words = _mm512_mask_sub_epi32(zero, 0x0606, zero, _mm512_sllv_epi32(sums, shifts));
+  words = _mm512_mask_sub_epi32(words, 0x1818, _mm512_setzero_si512(), halves);
+  const __m512 scaled = _mm512_permutexvar_ps(which, four.scale) * _mm512_cvtepi32_ps(sums);
+  words = _mm512_mask_mov_epi32(words, 0x2020, _mm512_castps_si512(scaled));
+  words = _mm512_mask_permutexvar_epi32(words, 0x4040, which, four.choice);
+  return _mm512_mask_permutexvar_epi32(words, 0x8080, which, _mm512_castps_si512(four.multiple));
 }
 
 /** The same numbers as one by one; false where a block becomes not-a-number. */
 bool encodeFour(const float* x, EncodedBlock* to) {
-  const __m128i greatest = greatestOfFour(x);
-  const __m128 magnitude = _mm_castsi128_ps(greatest);
+  const __m128 magnitude = _mm_castsi128_ps(greatestOfFour(x));
   // What is not a number is not below anything.
   if (_mm_cmp_ps_mask(magnitude, _mm_set1_ps(encodableEnd), _CMP_LT_OQ) != 15) return false;
   const __mmask8 some = _mm_cmp_ps_mask(magnitude, _mm_set1_ps(smallestBlock), _CMP_GE_OQ);
   const __m128i low = _mm_set1_epi32(0x3fffff), least = _mm_castps_si128(_mm_div_ps(magnitude, _mm_set1_ps(127.0f)));
   const __m128 one = _mm_set1_ps(1.0f), scale = _mm_mask_mov_ps(one, some, _mm_castsi128_ps(_mm_andnot_si128(low, _mm_add_epi32(least, low))));
   const __m512 inverses = _mm512_castps128_ps512(_mm_maskz_div_ps(some, one, scale));
-  alignas(16) float scales[together];
-  _mm_store_ps(scales, scale);
+  const FourScales four(scale);
   for (int b = 0; b < together; b += 2) {
-    int32_t sums[4];
+    __m512i halves;
     const auto inverse = [&](int at) { return _mm512_permutexvar_ps(_mm512_set1_epi32(at), inverses); };
-    const __m512i bytes = roundTwo(x + b * blockLength, inverse(b), inverse(b + 1), sums);
-    const __m256i halves[2] = {_mm512_castsi512_si256(bytes), _mm512_extracti64x4_epi64(bytes, 1)};
-    for (int i = 0; i < 2; i++) {
-      EncodedBlock& block = to[b + i];
-      memcpy(block.integers, &halves[i], blockLength);
-      complete(block, scales[b + i], sums[2 * i], sums[2 * i + 1]);
-    }
+    const __m512i bytes = roundTwo(x + b * blockLength, inverse(b), inverse(b + 1), halves), words = completeTwo(four, b, halves);
+    const __m512i blocks[2] = {_mm512_shuffle_i64x2(bytes, words, 0x44), _mm512_shuffle_i64x2(bytes, words, 0xee)};
+    memcpy(to + b, blocks, sizeof blocks);
   }
   return true;
 }
