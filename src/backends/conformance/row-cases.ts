@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
+import type { Value } from '../../graph/node.ts'
 import { activations, ropeStyles } from '../../ops/table.ts'
-import { openBench } from './bench.ts'
+import { type Build, openBench } from './bench.ts'
 import { type Case, input, normalInput, rowCounts, runRows } from './case.ts'
 import type { Random } from './random.ts'
 
@@ -32,47 +33,51 @@ const norms: Case = {
   },
 }
 
-/** A norm that only products read rounds its result itself; with another reader an `encode` does. The same bits both ways. */
-const roundedNorms: Case = {
-  name: 'norms that round their result',
-  ops: ['rmsNorm', 'addRmsNorm', 'encode', 'linear'],
+const readers = ['bf16', 'q8_0', 'q4_0', 'f32'] as const
+const gatedWidth = 64
+
+/** A value of every op that rounds rows which may be compared here; attention has a case of its own. */
+function roundable(b: Build, name: string, x: Value, y: Value): Value[] {
+  const { g } = b
+  const norm = (n: string, input: Value) => {
+    const inputs = { x: input, weight: g.weight('weight', 1, x.width) }
+    return g.op('rmsNorm', `${name}.${n}`, inputs, { epsilon: 1e-5, offset: 0 })['out']!
+  }
+  const sum = g.op('add', `${name}.sum`, { x, y }, {})['out']!
+  const weight = g.weight('gate', 2 * gatedWidth, x.width)
+  const gated = g.op('gatedLinear', `${name}.gated`, { x, weight }, { activation: 'silu' })['out']!
+  return [norm('norm', x), norm('normOfSum', sum), gated]
+}
+
+/** What only products read is rounded as it is made; with another reader an `encode` rounds it. The same bits both ways. */
+const rounded: Case = {
+  name: 'results that are rounded as they are made',
+  ops: ['rmsNorm', 'addRmsNorm', 'gatedLinear', 'encode', 'linear'],
   async run(backend, random) {
     const [tokens, width] = [rowCounts(random), 32 * random.pick([1, 2, 3, 4, 5, 7, 18])]
     const bench = await openBench(backend, random, {
       limits: { tokens },
-      build: ({ checkpoint, ...b }) => {
-        checkpoint.add('weight', 'f32', 1, width)
-        const weight = b.g.weight('weight', 1, width)
-        const deviation = deviations(random)
-        const [x, y] = [
-          normalInput({ checkpoint, ...b }, 'x', width, deviation),
-          normalInput({ checkpoint, ...b }, 'y', width),
-        ]
-        for (const format of ['bf16', 'q8_0', 'q4_0', 'f32'] as const) {
-          checkpoint.add(format, format, 48, width)
+      build: (b) => {
+        b.checkpoint.add('weight', 'f32', 1, width)
+        b.checkpoint.add('gate', 'f32', 2 * gatedWidth, width)
+        const [x, y] = [normalInput(b, 'x', width, deviations(random)), normalInput(b, 'y', width)]
+        for (const format of readers) {
+          b.checkpoint.add(format, format, 48, width)
+          b.checkpoint.add(`${format}.gated`, format, 48, gatedWidth)
           for (const also of [false, true]) {
-            const name = `${format}.${also}`
-            const sum = b.g.op('add', `${name}.sum`, { x, y }, {})['out']!
-            const norms = [x, sum].map((input, i) => {
-              const attributes = { epsilon: 1e-5, offset: 0 }
-              return b.g.op('rmsNorm', `${name}.norm${i}`, { x: input, weight }, attributes)['out']!
+            roundable(b, `${format}.${also}`, x, y).forEach((value, i) => {
+              const name = i === 2 ? `${format}.gated` : format
+              const inputs = { x: value, weight: b.g.weight(name, 48, value.width) }
+              b.g.op('linear', `${format}.${also}.${i}`, inputs, { activation: 'none' })
+              if (also) b.g.op('add', `${format}.also${i}`, { x: value, y: value }, {})
             })
-            for (const [i, norm] of norms.entries()) {
-              const inputs = { x: norm, weight: b.g.weight(format, 48, width) }
-              b.g.op('linear', `${name}.${i}`, inputs, { activation: 'none' })
-              if (also) b.g.op('add', `${name}.also${i}`, { x: norm, y: norm }, {})
-            }
           }
         }
       },
     })
     await runRows(bench, tokens)
-    for (const format of ['bf16', 'q8_0', 'q4_0', 'f32'] as const) {
-      for (const i of [0, 1]) {
-        for (let r = 0; r < tokens; r++) {
-          assert.deepEqual(bench.row(`${format}.false.${i}`, r), bench.row(`${format}.true.${i}`, r))
-        }
-      }
+    for (const name of readers.flatMap((format) => [0, 1, 2].map((i) => (also: boolean) => `${format}.${also}.${i}`))) {
+      for (let r = 0; r < tokens; r++) assert.deepEqual(bench.row(name(false), r), bench.row(name(true), r))
     }
   },
 }
@@ -137,4 +142,4 @@ const elementwise: Case = {
   },
 }
 
-export const rowCases: readonly Case[] = [norms, roundedNorms, ropes, elementwise]
+export const rowCases: readonly Case[] = [norms, rounded, ropes, elementwise]
