@@ -143,12 +143,14 @@ void multiplyPanel(const Tiles& tiles, Format format, const uint8_t* panel, Inpu
   const uint8_t* next = x.next;
   for (x.k = 0; x.k < x.width; x.k += slice) {
     const int32_t length = least(slice, x.width - x.k);
-    x.next = x.k + length < x.width ? panel + panelBytes(format, x.k + length) : next;
+    const uint8_t* following = x.k + length < x.width ? panel + panelBytes(format, x.k + length) : next;
     int32_t r = 0;
     for (int32_t i = 0; i < count; i++) {
       // Tiles of nearly the same height: a low one makes poor use of what it loads.
       const int32_t some = (rows - r) / (count - i);
       x.rows = first + r * x.stride;
+      // The second tile fetches it all; later ones would ask for what is there.
+      x.next = i <= 1 ? following : nullptr;
       if (far && x.k == 0) far->expect(r, some);
       tiles.of[some - 1](panel + panelBytes(format, x.k), x, length, sums + r * panelColumns, i == 0);
       r += some;

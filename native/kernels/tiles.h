@@ -44,7 +44,7 @@ constexpr int64_t prefetchBytes = 8192;
 
 /**
  * What a tile asks to be fetched while it multiplies. The first tile of a panel runs ahead of itself, and at the end into
- * what is read next; the others, whose weights are in the cache, fetch what is read next, if they know it: memory then works while they do.
+ * what is read next; another one, whose weights are in the cache, fetches what is read next, if it is told: memory then works while it does.
  */
 class Prefetch {
  public:
