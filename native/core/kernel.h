@@ -50,12 +50,17 @@ struct Step {
   const int32_t* fields;
   const Limits* limits;
   const Cache* caches;
-  /** Memory that all pieces of an op share, as much as the op asked for; its content does not outlive the op. */
+  /**
+   * Memory that all pieces of an op share, as much as the op asked for. Only one kernel (attention) may ask: what one of its ops
+   * leaves there the next one of the same step finds.
+   */
   uint8_t* shared;
   /** Rows in use, indexed by Domain; `fixed` has none. */
   int32_t rows[3];
   int32_t sequences;
   int32_t threads;
+  /** Tells this step from all others of its plan; from 1 on. */
+  int64_t number;
 };
 
 /**

@@ -226,6 +226,7 @@ class Plan::Run : public Job {
         {0, counts[0], counts[2]},
         counts[1],
         threads_,
+        ++p.steps_,
     };
     p.checkFrame(step_);
     before_ = std::chrono::steady_clock::now();

@@ -55,6 +55,8 @@ class Plan {
   std::vector<Instruction> instructions_;
   std::shared_ptr<Memory> shared_;
   std::unique_ptr<std::atomic<int64_t>[]> spent_;
+  /** Steps so far, counted by who leads. */
+  mutable std::atomic<int64_t> steps_{0};
   size_t scratchBytes_ = 0;
   size_t frameBytes_ = 0;
   /** Look-ups whose ids must be below the rows of their table. */

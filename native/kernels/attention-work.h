@@ -14,8 +14,8 @@ constexpr int32_t splitKeys = 256;
 
 /** Stretches that are kept apart for other threads to merge: memory that does not grow with the step. */
 constexpr int32_t mostPartials = 8192;
-/** Pieces a thread, so that the last one to come waits for little; and no more of them than this in all. */
-constexpr int32_t piecesPerThread = 16, mostPieces = 4096;
+/** Pieces a thread, so that the last one to come waits for little. */
+constexpr int32_t piecesPerThread = 16;
 /** What a key of a unit costs beside that of each row: it comes from memory. */
 constexpr int32_t keyCost = 16;
 /** The least worth handing out. */
@@ -45,28 +45,81 @@ LOQUENT_INLINE Capacity capacityOf(const Limits& l, const op::Attention& o) {
   return {tiles + mostPartials, lineBytes + static_cast<int64_t>(padded(o.headDim)) * 4};
 }
 
-/** The shared memory of an attention: units, where pieces begin (of units times KV heads; the end twice), counts of splits done, partials. */
+/** Of what step and what kind of attention the shared memory holds the pieces. */
+struct Laid {
+  int64_t step;
+  int32_t window, heads, kvHeads;
+  int32_t pieces, counters;
+};
+
+/**
+ * The shared memory of an attention: whose it is, units, counts of splits done, positions and block tables as the frame has them, where pieces begin
+ * (of units times KV heads; the end twice), partials. A thread that does a piece over may still be reading it when the step is over and
+ * another one writes here, so what it reads is looked at first (`unitIn`, `blockIn`); the frame itself it does not touch.
+ */
 struct Work {
+  Laid* laid;
   Unit* unit;
-  int32_t* piece;
   std::atomic<int32_t>* done;
+  int32_t *position, *block, *piece;
   uint8_t* partials;
 };
 
 LOQUENT_INLINE int64_t wholeLines(int64_t bytes) { return (bytes + lineBytes - 1) / lineBytes * lineBytes; }
 
-LOQUENT_INLINE size_t bytesOfWork(const Limits& l, const op::Attention& o) {
+LOQUENT_INLINE int64_t blocksPerSequence(const Limits& l) { return ceilDiv(l.context, l.blockSize); }
+
+/** Rows of a piece, and of the scratch of a thread: those of one KV head of a unit, or of several of fewer. */
+LOQUENT_INLINE int32_t mostRows(const op::Attention& o) { return tokenTile * (o.heads / o.kvHeads); }
+
+/** Lays the shared memory out from `base` on; `size` becomes what it takes. */
+LOQUENT_INLINE Work placeWork(uint8_t* base, const Limits& l, const op::Attention& o, int64_t& size) {
   const Capacity c = capacityOf(l, o);
-  return static_cast<size_t>(wholeLines(c.units * static_cast<int64_t>(sizeof(Unit))) + wholeLines((mostPieces + 2) * 4) +
-                             wholeLines(mostPartials * 4) + mostPartials * c.partialBytes);
+  size = 0;
+  const auto take = [&](int64_t bytes) {
+    uint8_t* place = base + size;
+    size += wholeLines(bytes);
+    return place;
+  };
+  const auto ints = [&](int64_t count) { return reinterpret_cast<int32_t*>(take(count * 4)); };
+  Work w;
+  w.laid = reinterpret_cast<Laid*>(take(static_cast<int64_t>(sizeof(Laid))));
+  w.unit = reinterpret_cast<Unit*>(take(c.units * static_cast<int64_t>(sizeof(Unit))));
+  w.done = reinterpret_cast<std::atomic<int32_t>*>(take(mostPartials * 4));
+  w.position = ints(l.tokens);
+  w.block = ints(l.sequences * blocksPerSequence(l));
+  w.piece = ints(c.units * o.kvHeads + 2);
+  w.partials = take(mostPartials * c.partialBytes);
+  return w;
+}
+
+LOQUENT_INLINE size_t bytesOfWork(const Limits& l, const op::Attention& o) {
+  int64_t size;
+  placeWork(nullptr, l, o, size);
+  return static_cast<size_t>(size);
 }
 
 LOQUENT_INLINE Work workIn(const Step& s, const op::Attention& o) {
-  const Capacity c = capacityOf(*s.limits, o);
-  uint8_t* pieces = s.shared + wholeLines(c.units * static_cast<int64_t>(sizeof(Unit)));
-  uint8_t* done = pieces + wholeLines((mostPieces + 2) * 4);
-  return {reinterpret_cast<Unit*>(s.shared), reinterpret_cast<int32_t*>(pieces), reinterpret_cast<std::atomic<int32_t>*>(done),
-          done + wholeLines(mostPartials * 4)};
+  int64_t size;
+  return placeWork(s.shared, *s.limits, o, size);
+}
+
+LOQUENT_INLINE int32_t lookAt(const int32_t* place) { return __atomic_load_n(place, __ATOMIC_RELAXED); }
+
+/** A copy of a unit; false when what is there is none, which only a thread finds that comes too late. */
+LOQUENT_INLINE bool unitIn(const Work& work, const Limits& l, const op::Attention& o, int64_t index, Unit& u) {
+  if (index < 0 || index >= capacityOf(l, o).units) return false;
+  u = work.unit[index];
+  // The copy is what is looked at, and used.
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  return u.sequence >= 0 && u.sequence < l.sequences && u.begin >= 0 && u.begin < u.end && u.end <= l.tokens && u.end - u.begin <= tokenTile &&
+         u.firstKey >= 0 && u.firstKey <= u.lastKey && u.lastKey < l.context;
+}
+
+/** The block of a sequence's key. */
+LOQUENT_INLINE int64_t blockIn(const Work& work, const Limits& l, int32_t sequence, int32_t key) {
+  const int32_t block = lookAt(work.block + sequence * blocksPerSequence(l) + key / keyTile);
+  return block >= 0 && block < l.blocks ? block : 0;
 }
 
 LOQUENT_INLINE int32_t firstKeyOf(const op::Attention& o, int32_t position) {
@@ -99,25 +152,43 @@ LOQUENT_INLINE void eachUnit(const Step& s, const op::Attention& o, Take take) {
   }
 }
 
-/** Cuts units times KV heads into pieces of about `cost`; returns how many. */
+/** Cuts units times KV heads into pieces of about `cost`, and no more rows than a thread keeps; returns how many. */
 LOQUENT_INLINE int32_t cutPieces(const Work& work, int32_t units, const op::Attention& o, int64_t cost) {
   const int32_t group = o.heads / o.kvHeads;
-  int32_t pieces = 0;
+  int32_t pieces = 0, rows = 0;
   int64_t sum = 0;
   for (int32_t i = 0; i < units * o.kvHeads; i++) {
-    if (i == 0 || (sum >= cost && pieces < mostPieces)) {
+    const Unit& u = work.unit[i / o.kvHeads];
+    const int32_t more = (u.end - u.begin) * group;
+    if (i == 0 || sum >= cost || rows + more > mostRows(o)) {
       work.piece[pieces++] = i;
       sum = 0;
+      rows = 0;
     }
-    sum += costOf(work.unit[i / o.kvHeads], group);
+    sum += costOf(u, group);
+    rows += more;
   }
   work.piece[pieces] = work.piece[pieces + 1] = units * o.kvHeads;
   return pieces;
 }
 
-/** Lists the pieces of work; returns how many. */
-LOQUENT_INLINE int32_t layOut(const Step& s, const op::Attention& o) {
-  const Work work = workIn(s, o);
+/** Keeps what the pieces need of the frame. */
+LOQUENT_INLINE void keepFrame(const Step& s, const Work& work) {
+  const int32_t* starts = ints(s, Field::queryStarts);
+  const int32_t* positions = ints(s, Field::positions);
+  const int32_t* blocks = ints(s, Field::blockTables);
+  const int64_t perSequence = blocksPerSequence(*s.limits);
+  memcpy(work.position, positions, static_cast<size_t>(s.rows[static_cast<int>(Domain::tokens)]) * 4);
+  for (int32_t q = 0; q < s.sequences; q++) {
+    int32_t last = -1;
+    for (int32_t t = starts[q]; t < starts[q + 1]; t++) last = positions[t] > last ? positions[t] : last;
+    memcpy(work.block + q * perSequence, blocks + q * perSequence, static_cast<size_t>((last + keyTile) / keyTile) * 4);
+  }
+}
+
+/** Lists the pieces of work. */
+LOQUENT_INLINE Laid listPieces(const Step& s, const op::Attention& o, const Work& work) {
+  keepFrame(s, work);
   const int32_t group = o.heads / o.kvHeads;
   int64_t total = 0;
   eachUnit(s, o, [&](const Unit& u) { total += costOf(u, group) * o.kvHeads; });
@@ -140,10 +211,20 @@ LOQUENT_INLINE int32_t layOut(const Step& s, const op::Attention& o) {
       part.partial = partials;
       part.counter = counters;
     }
-    for (int32_t h = 0; h < o.kvHeads; h++) work.done[counters++].store(0, std::memory_order_relaxed);
+    counters += o.kvHeads;
     partials += static_cast<int32_t>(needed);
   });
-  return cutPieces(work, units, o, cost);
+  return {s.number, o.window, o.heads, o.kvHeads, cutPieces(work, units, o, cost), counters};
+}
+
+/** Makes the shared memory ready; returns how many pieces there are. Layers of one kind have the same. */
+LOQUENT_INLINE int32_t layOut(const Step& s, const op::Attention& o) {
+  const Work work = workIn(s, o);
+  Laid& laid = *work.laid;
+  const bool same = laid.step == s.number && laid.window == o.window && laid.heads == o.heads && laid.kvHeads == o.kvHeads;
+  if (!same) laid = listPieces(s, o, work);
+  for (int32_t i = 0; i < laid.counters; i++) work.done[i].store(0, std::memory_order_relaxed);
+  return laid.pieces;
 }
 
 }  // namespace loquent::LOQUENT_ISA
