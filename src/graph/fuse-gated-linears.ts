@@ -1,6 +1,6 @@
 import { makeNode } from './graph.ts'
 import type { GraphData, Node, Value } from './node.ts'
-import { freshIds, rootOf, substitute } from './rewrite.ts'
+import { freshIds, readersOf, rootOf, substitute } from './rewrite.ts'
 
 /**
  * A merged linear of gate and up and the `gatedActivation` of its two halves become one op, which never stores the
@@ -36,14 +36,4 @@ function bothHalves({ inputs }: Node): Value | undefined {
   const whole = rootOf(gate)
   const halves = gate.of?.start === 0 && up.of?.start === gate.width && whole.width === 2 * gate.width
   return halves && rootOf(up).id === whole.id ? whole : undefined
-}
-
-/** How many nodes read a value or a view of it. */
-function readersOf({ nodes }: GraphData): Map<number, number> {
-  const readers = new Map<number, number>()
-  for (const { inputs } of nodes) {
-    const read = new Set(Object.values(inputs).flatMap((o) => (o?.kind === 'value' ? [rootOf(o).id] : [])))
-    for (const id of read) readers.set(id, (readers.get(id) ?? 0) + 1)
-  }
-  return readers
 }

@@ -17,6 +17,16 @@ export function freshIds(graph: GraphData): () => number {
 /** The value that owns the memory: itself, or what it is a view of. */
 export const rootOf = (v: Value): Value => v.of?.value ?? v
 
+/** How many nodes read a value or a view of it. */
+export function readersOf({ nodes }: GraphData): Map<number, number> {
+  const readers = new Map<number, number>()
+  for (const { inputs } of nodes) {
+    const read = new Set(Object.values(inputs).flatMap((o) => (o?.kind === 'value' ? [rootOf(o).id] : [])))
+    for (const id of read) readers.set(id, (readers.get(id) ?? 0) + 1)
+  }
+  return readers
+}
+
 /** Columns `[start, start + width)` of `value`, views of views resolved. */
 export function viewOf(value: Value, start: number, like: Value): Value {
   const from = value.of ?? { value, start: 0 }
