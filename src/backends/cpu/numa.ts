@@ -20,7 +20,7 @@ export function numaPlace(numa: Numa): NumaPlace {
   if (numa === 'interleave') return { nodes }
   if (!nodes.includes(numa)) refuse(`node ${numa} is not one of ${nodes.join(', ')}`)
   const usable = new Set(allowed('Cpus_allowed_list'))
-  const all = indexList(readFileSync(`/sys/devices/system/node/node${numa}/cpulist`, 'utf8')) ?? []
+  const all = indexList(readFileSync(`/sys/devices/system/node/node${numa}/cpulist`, 'utf8').trim()) ?? []
   const processors = all.filter((cpu) => usable.has(cpu))
   if (processors.length === 0) refuse(`this process may use no processor of node ${numa}`)
   return { nodes: [numa], processors }
