@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 
 /** Values of `--name value` options; every one may be absent, none may be unknown. */
@@ -13,5 +14,9 @@ export const numbers = (text: string): number[] =>
     if (item.trim() === '' || !Number.isFinite(value)) throw new Error(`${item} is not a number`)
     return value
   })
+
+/** Thread counts of a peer that may be its best: those asked for, or one and all. */
+export const threadCounts = (asked: string | undefined): number[] =>
+  numbers(asked ?? (availableParallelism() > 1 ? `1,${availableParallelism()}` : '1'))
 
 export const words = (text: string): string[] => text.split(',').map((item) => item.trim())

@@ -1,11 +1,10 @@
 import { createRequire } from 'node:module'
-import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { decodeOf } from '#dist/cli/measure.js'
 import { median } from '#dist/cli/statistics.js'
 import { type LLM, load } from '#dist/library/index.js'
-import { numbers, readOptions } from '../options.ts'
+import { readOptions, threadCounts } from '../options.ts'
 import { conditions } from '../roofline.ts'
 import { printTable, short } from '../table.ts'
 import { best, hopeful, type Tried } from './choose.ts'
@@ -67,7 +66,7 @@ if (!given['node-llama-cpp'] || !given.model) {
 }
 const folder = resolve(given['node-llama-cpp'])
 const rounds = Number(given.rounds ?? 3)
-const threads = numbers(given.threads ?? (availableParallelism() > 1 ? `1,${availableParallelism()}` : '1'))
+const threads = threadCounts(given.threads)
 const settings: readonly Setting[] = threads.flatMap((t) =>
   [true, false].map((flashAttention) => ({ threads: t, flashAttention })),
 )

@@ -1,10 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import { median } from '#dist/cli/statistics.js'
 import type { EngineOptions } from '#dist/engine/spec.js'
-import { numbers, readOptions } from '../options.ts'
+import { readOptions, threadCounts } from '../options.ts'
 import { conditions } from '../roofline.ts'
 import { printTable, short } from '../table.ts'
 import { type Case, cases } from './cases.ts'
@@ -51,7 +50,7 @@ if (!given.onnxruntime || !given.onnx || !given.model) {
   process.exit(2)
 }
 const rounds = Number(given.rounds ?? 3)
-const threads = numbers(given.threads ?? (availableParallelism() > 1 ? `1,${availableParallelism()}` : '1'))
+const threads = threadCounts(given.threads)
 const wanted = cases.filter((c) => !c.neighbour && !c.name.startsWith('deep'))
 const folder = resolve(given.onnx)
 const { Tensor: OnnxTensor, InferenceSession } = createRequire(import.meta.url)(resolve(given.onnxruntime)) as Package

@@ -1,8 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { median } from '#dist/cli/statistics.js'
-import { numbers, readOptions, words } from '../options.ts'
+import { readOptions, threadCounts, words } from '../options.ts'
 import { conditions } from '../roofline.ts'
 import { printTable, short } from '../table.ts'
 import { type Case, cases } from './cases.ts'
@@ -34,9 +33,9 @@ const peer = findPeer(given.peer)
 const models = given.models
 const name = given.name ?? 'smol'
 const rounds = Number(given.rounds ?? 3)
-const settings: readonly Setting[] = numbers(
-  given.threads ?? (availableParallelism() > 1 ? `1,${availableParallelism()}` : '1'),
-).flatMap((threads) => [true, false].map((flashAttention) => ({ threads, flashAttention })))
+const settings: readonly Setting[] = threadCounts(given.threads).flatMap((threads) =>
+  [true, false].map((flashAttention) => ({ threads, flashAttention })),
+)
 /** Cases that have not begun by then are left out. */
 const minutes = Number(given.minutes ?? 10)
 const started = performance.now()
