@@ -2,10 +2,6 @@
 
 #include <stdlib.h>
 
-#include <exception>
-#include <new>
-#include <stdexcept>
-
 #include "affinity.h"
 
 namespace loquent {
