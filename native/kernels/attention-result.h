@@ -67,9 +67,8 @@ LOQUENT_INLINE void finish(const Outputs& to, const Item& item, int32_t r, float
   if (d < o.headDim) storeSome(out + d, loadF(values + d) * inverse, o.headDim - d);
   // With the last head of a token, that all of them are rounded together.
   if (!rounds || within + 1 < group) return;
-  const bool halves = o.rounding == Rounding::bf16;
-  uint8_t* encoded = reinterpret_cast<uint8_t*>(row) + encodedBytes(halves ? Format::bf16 : Format::q8_0, first);
-  encodeRow(halves ? Encoding::bf16 : Encoding::q8_0, to.finished, group * o.headDim, encoded);
+  uint8_t* encoded = reinterpret_cast<uint8_t*>(row) + encodedBytes(formatOf(o.out), first);
+  encodeRow(formatOf(o.out), to.finished, group * o.headDim, encoded);
 }
 
 /** Puts a split's rows to those of the others; whoever brings the last of them merges them all, in order. */

@@ -51,8 +51,8 @@ LOQUENT_INLINE Rows taskRows(const Step& s, const Operand& o, int32_t task) {
 
 LOQUENT_INLINE size_t noScratch(const Limits&, const void*) { return 0; }
 
-/** A row as products read it; for ops that round what they make (encode.cpp). */
-void encodeRow(Encoding encoding, const float* x, int32_t width, uint8_t* out);
+/** A row as products read it, bf16 or q8_0; for ops that round what they make (encode.cpp). */
+void encodeRow(Format format, const float* x, int32_t width, uint8_t* out);
 
 // One of each per kernel source; table.cpp gathers them.
 extern const Kernel embedding, linear, rmsNorm, addRmsNorm, ropeTable, rope, writeKv, attention, gatedActivation, add,

@@ -209,15 +209,16 @@ int32_t tasks(const Step& s, const void* record) { return rowTasks(s, as<op::Enc
 void run(const Step& s, const void* record, int32_t task, uint8_t*) {
   const auto& o = as<op::Encode>(record);
   const Rows rows = taskRows(s, o.x, task);
+  const Format format = o.encoding == Encoding::bf16 ? Format::bf16 : Format::q8_0;
   for (int32_t r = rows.begin; r < rows.end; r++) {
-    encodeRow(o.encoding, rowOf(s, o.x, r), o.x.width, reinterpret_cast<uint8_t*>(rowOf(s, o.out, r)));
+    encodeRow(format, rowOf(s, o.x, r), o.x.width, reinterpret_cast<uint8_t*>(rowOf(s, o.out, r)));
   }
 }
 
 }  // namespace
 
-void encodeRow(Encoding encoding, const float* x, int32_t width, uint8_t* out) {
-  if (encoding == Encoding::bf16) {
+void encodeRow(Format format, const float* x, int32_t width, uint8_t* out) {
+  if (format == Format::bf16) {
     encodeBrain(x, width, out);
   } else {
     encodeBytes(x, width, out);

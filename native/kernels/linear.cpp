@@ -68,7 +68,7 @@ void writeRounded(const Target& to, int32_t row, int32_t rows, float (&values)[r
   uint8_t blocks[roundedRows * panelColumns * 4];
   // A number beyond an odd width is there, and is nothing.
   for (int32_t r = 0; r < rows && to.width < panelColumns; r++) memset(values[r] + to.width, 0, static_cast<size_t>(panelColumns - to.width) * 4);
-  encodeRow(to.format == Format::bf16 ? Encoding::bf16 : Encoding::q8_0, values[0], rows * panelColumns, blocks);
+  encodeRow(to.format, values[0], rows * panelColumns, blocks);
   for (int32_t r = 0; r < rows; r++) memcpy(to.out + (row + r) * to.stride, blocks + r * block, static_cast<size_t>(to.bytes));
 }
 

@@ -21,12 +21,6 @@ LOQUENT_INLINE float squaresOf(int32_t width, At at) {
   return sumOf((sum[0] + sum[1]) + (sum[2] + sum[3]));
 }
 
-LOQUENT_INLINE F loadUpTo(const float* p, int32_t count) { return count == 16 ? loadF(p) : loadSome(p, count); }
-LOQUENT_INLINE void storeUpTo(float* p, F v, int32_t count) {
-  if (count == 16) return storeF(p, v);
-  storeSome(p, v, count);
-}
-
 LOQUENT_INLINE float squares(const float* x, int32_t width) {
   return squaresOf(width, [&](int32_t i, int32_t count) { return loadUpTo(x + i, count); });
 }
@@ -44,28 +38,27 @@ struct Norm {
   const float* weight;
   int32_t width;
   float epsilon, offset;
-  Rounding rounding;
+  /** Of the result: float32, or what it is rounded to. */
+  Format format;
   /** A row before it is rounded, which is still in the nearest cache then. */
   float* room;
 
   void operator()(const float* x, float squares, float* out) const {
     const F scale = splatF(1.0f / sqrtf(squares / static_cast<float>(width) + epsilon)), shift = splatF(offset);
-    float* to = rounding == Rounding::none ? out : room;
+    float* to = format == Format::f32 ? out : room;
     int32_t i = 0;
     for (; i + 16 <= width; i += 16) storeF(to + i, loadF(x + i) * scale * (loadF(weight + i) + shift));
     if (i < width) {
       const int some = width - i;
       storeSome(to + i, loadSome(x + i, some) * scale * (loadSome(weight + i, some) + shift), some);
     }
-    if (rounding != Rounding::none) {
-      encodeRow(rounding == Rounding::bf16 ? Encoding::bf16 : Encoding::q8_0, room, width, reinterpret_cast<uint8_t*>(out));
-    }
+    if (format != Format::f32) encodeRow(format, room, width, reinterpret_cast<uint8_t*>(out));
   }
 };
 
 template <typename R>
 Norm normOf(const Step& s, const R& o, uint8_t* scratch) {
-  return {rowOf(s, o.weight, 0), o.out.width, o.epsilon, o.offset, o.rounding, reinterpret_cast<float*>(scratch)};
+  return {rowOf(s, o.weight, 0), o.out.width, o.epsilon, o.offset, formatOf(o.out), reinterpret_cast<float*>(scratch)};
 }
 
 int32_t normTasks(const Step& s, const void* record) { return rowTasks(s, as<op::RmsNorm>(record).out); }

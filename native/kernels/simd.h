@@ -217,6 +217,12 @@ LOQUENT_INLINE void storeSome(float* p, F a, int count) {
   storeF(t, a);
   memcpy(p, t, static_cast<size_t>(count) * 4);
 }
+/** The same where mostly all 16 are there. */
+LOQUENT_INLINE F loadUpTo(const float* p, int32_t count) { return count == 16 ? loadF(p) : loadSome(p, count); }
+LOQUENT_INLINE void storeUpTo(float* p, F a, int32_t count) {
+  if (count == 16) return storeF(p, a);
+  storeSome(p, a, count);
+}
 /** Sum of the lanes in one fixed tree. */
 LOQUENT_INLINE float sumOf(F a) {
 #if defined(__AVX512F__)

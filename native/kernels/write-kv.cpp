@@ -71,7 +71,7 @@ LOQUENT_INLINE Words halvesOf(F x) {
 void pairUp(const float* k, int32_t headDim, uint32_t* words) {
   int32_t d = 0;
   for (; d < headDim; d += 16) {
-    const Words w = halvesOf(headDim - d >= 16 ? loadF(k + d) : loadSome(k + d, headDim - d));
+    const Words w = halvesOf(loadUpTo(k + d, least(16, headDim - d)));
     uint32_t t[16];
     memcpy(t, &w, sizeof t);
     for (int i = 0; i < 8; i++) words[d / 2 + i] = t[2 * i] | t[2 * i + 1] << 16;
@@ -127,7 +127,7 @@ void writeKeys(uint8_t* head, const uint32_t* words, int32_t stride, int32_t hea
 void writeValue(uint8_t* values, int32_t key, const float* v, int32_t headDim) {
   uint8_t* to = values + static_cast<int64_t>(key / 2) * padded(headDim) * 4;
   for (int32_t d = 0; d < headDim; d += 16) {
-    Words w = halvesOf(headDim - d >= 16 ? loadF(v + d) : loadSome(v + d, headDim - d));
+    Words w = halvesOf(loadUpTo(v + d, least(16, headDim - d)));
     const Words before = loadWords(to + 4 * d) & splatWords(key % 2 ? 0x0000ffff : 0xffff0000);
     for (int i = 0; i < parts; i++) w.v[i] = (key % 2 ? w.v[i] << 16 : w.v[i]) | before.v[i];
     memcpy(to + 4 * d, &w, sizeof w);
@@ -150,9 +150,9 @@ void writeHalves(uint8_t* values, int32_t key, const float* v, int32_t headDim) 
 void writeValues(uint8_t* values, int32_t pair, const float* first, const float* second, int32_t headDim) {
   uint8_t* to = values + static_cast<int64_t>(pair) * padded(headDim) * 4;
   for (int32_t d = 0; d < headDim; d += 16) {
-    const bool whole = headDim - d >= 16;
-    Words w = halvesOf(whole ? loadF(first + d) : loadSome(first + d, headDim - d));
-    const Words high = halvesOf(whole ? loadF(second + d) : loadSome(second + d, headDim - d));
+    const int32_t some = least(16, headDim - d);
+    Words w = halvesOf(loadUpTo(first + d, some));
+    const Words high = halvesOf(loadUpTo(second + d, some));
     for (int i = 0; i < parts; i++) w.v[i] = w.v[i] | high.v[i] << 16;
     memcpy(to + 4 * d, &w, sizeof w);
   }
